@@ -1,1 +1,3 @@
 //! homeserver
+
+pub mod config;
