@@ -9,7 +9,7 @@
 //! answer [`Missing`] with the names of all the nodes that they know they need, and the caller
 //! loads those and asks again. A tree of `n` entries takes at most `log16(n) + 1` rounds.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use ruma::{EventId, OwnedEventId};
 
@@ -272,22 +272,8 @@ fn put_below(
     };
     let node = match node.as_deref() {
         Some(Node::Branch(children)) => put_in_branch(*children, changes, depth, nodes, grown)?,
-        Some(Node::Leaf(entries)) => {
-            let mut entries = entries.clone();
-            for (_, change) in changes {
-                entries.retain(|entry| !entry.is_at(&change.event_type, &change.state_key));
-                entries.push(change);
-            }
-            leaf_or_branch(entries, depth, nodes, grown)?
-        }
-        None => {
-            let mut entries: Vec<Entry> = Vec::with_capacity(changes.len());
-            for (_, change) in changes {
-                entries.retain(|entry| !entry.is_at(&change.event_type, &change.state_key));
-                entries.push(change);
-            }
-            leaf_or_branch(entries, depth, nodes, grown)?
-        }
+        Some(Node::Leaf(entries)) => leaf_or_branch(merged(entries, changes), depth, nodes, grown)?,
+        None => leaf_or_branch(merged(&[], changes), depth, nodes, grown)?,
     };
     let name = Node::name_of(&node.to_bytes());
     if Some(name) != at {
@@ -313,8 +299,21 @@ fn put_in_branch(
     Ok(Node::Branch(children))
 }
 
+/// The entries with the changes in their places, in order.
+fn merged(entries: &[Entry], changes: Vec<(Path, Entry)>) -> Vec<Entry> {
+    let mut at: BTreeMap<(Box<str>, Box<str>), OwnedEventId> = BTreeMap::new();
+    for Entry { event_type, state_key, event_id } in
+        entries.iter().cloned().chain(changes.into_iter().map(|(_, entry)| entry))
+    {
+        at.insert((event_type, state_key), event_id);
+    }
+    at.into_iter()
+        .map(|((event_type, state_key), event_id)| Entry { event_type, state_key, event_id })
+        .collect()
+}
+
 fn leaf_or_branch(
-    mut entries: Vec<Entry>,
+    entries: Vec<Entry>,
     depth: usize,
     nodes: &impl Fn(&Root) -> Option<Arc<Node>>,
     grown: &mut Vec<(Root, Arc<Node>)>,
@@ -323,7 +322,6 @@ fn leaf_or_branch(
         let entries = entries.into_iter().map(|entry| (entry.path(), entry)).collect();
         return put_in_branch([None; 16], entries, depth, nodes, grown);
     }
-    entries.sort_unstable();
     Ok(Node::Leaf(entries))
 }
 
@@ -398,8 +396,7 @@ fn spread(node: Option<&Node>, entries: &mut Vec<Entry>, child: impl FnMut(Root)
 }
 
 fn pair_up(old: Vec<Entry>, new: Vec<Entry>) -> Vec<Change> {
-    let mut at: std::collections::BTreeMap<(Box<str>, Box<str>), [Option<OwnedEventId>; 2]> =
-        Default::default();
+    let mut at: BTreeMap<(Box<str>, Box<str>), [Option<OwnedEventId>; 2]> = BTreeMap::new();
     for (side, entries) in [old, new].into_iter().enumerate() {
         for entry in entries {
             at.entry((entry.event_type, entry.state_key)).or_default()[side] = Some(entry.event_id);
