@@ -1,0 +1,62 @@
+//! Brings the schema of a database up to what this program knows, step by step.
+
+use super::{Error, Result, sqlite};
+use rusqlite::{Connection, TransactionBehavior};
+
+/// Every step of the schema, in order. A step that was released never changes.
+pub(super) const MIGRATIONS: &[(i64, &str)] = &[];
+
+/// What the door itself needs, before the first step: the position of the newest write, the steps
+/// that were taken, and the settings.
+const BOOTSTRAP: &str = "
+    CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL PRIMARY KEY);
+    CREATE TABLE IF NOT EXISTS stream (id BIGINT NOT NULL PRIMARY KEY, pos BIGINT NOT NULL);
+    INSERT INTO stream (id, pos) VALUES (1, 0) ON CONFLICT (id) DO NOTHING;
+    CREATE TABLE IF NOT EXISTS setting (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL);
+";
+
+const VERSION: &str = "SELECT COALESCE(MAX(version), 0) FROM schema_version";
+
+/// Brings a SQLite database up to date.
+pub(super) fn sqlite(connection: &mut Connection) -> Result<()> {
+    loop {
+        // The write lock comes first, so that of two processes one waits and then finds it done.
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite::error)?;
+        transaction.execute_batch(&for_sqlite(BOOTSTRAP)).map_err(sqlite::error)?;
+        let version = transaction.query_row(VERSION, [], |row| row.get(0)).map_err(sqlite::error)?;
+        let Some((step, sql)) = next_step(version)? else {
+            return transaction.commit().map_err(sqlite::error);
+        };
+        tracing::info!(step, "migrating the database");
+        transaction.execute_batch(&for_sqlite(sql)).map_err(|error| failed(*step, &error))?;
+        transaction
+            .execute("INSERT INTO schema_version (version) VALUES (?1)", [step])
+            .map_err(sqlite::error)?;
+        transaction.commit().map_err(sqlite::error)?;
+    }
+}
+
+fn failed(step: i64, error: &dyn std::fmt::Display) -> Error {
+    Error::Broken(format!("step {step} of the schema failed: {error}"))
+}
+
+/// The step after `version`, or nothing if the schema is up to date.
+fn next_step(version: i64) -> Result<Option<&'static (i64, &'static str)>> {
+    let newest = MIGRATIONS.last().map_or(0, |(step, _)| *step);
+    if version > newest {
+        return Err(Error::Unfit(format!(
+            "this database was used by a newer hearth (its schema is {version}, this program knows \
+             {newest}): start that version or a newer one"
+        )));
+    }
+    Ok(MIGRATIONS.iter().find(|(step, _)| *step > version))
+}
+
+/// The schema's text as SQLite reads it: a whole-number key is the row id itself, and tables may
+/// ask to have none.
+fn for_sqlite(sql: &str) -> String {
+    sql.replace("BIGINT PRIMARY KEY", "INTEGER PRIMARY KEY")
+        .replace("BIGINT NOT NULL PRIMARY KEY", "INTEGER PRIMARY KEY")
+        .replace("/* WITHOUT ROWID */", "WITHOUT ROWID")
+}
