@@ -1,0 +1,246 @@
+//! The door for HTTP: accepts connections, bounds them, and closes them in an orderly way.
+//!
+//! What one connection may cost is decided here, what one request may cost in `api`. A connection
+//! that sends nothing, or its first request byte by byte, is gone after [`FIRST_REQUEST_MAX`]; one
+//! that is kept open between requests after [`IDLE_MAX`]. Until then it costs a parked task and a
+//! socket, and there are never more than [`CONNECTIONS_MAX`] of them (less if the operating system
+//! gives fewer file descriptors).
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use axum::{Router, extract::ConnectInfo};
+use hyper::{Request, body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::{sleep, timeout},
+};
+use tower::Service;
+use tracing::{debug, warn};
+
+/// Connections that are open at once, over all listeners of one kind.
+pub const CONNECTIONS_MAX: u32 = 20_000;
+/// File descriptors that are left for everything that is no connection of a client.
+const DESCRIPTORS_RESERVED: u64 = 512;
+/// How long a new connection may take until its first request has been read.
+pub const FIRST_REQUEST_MAX: Duration = Duration::from_secs(10);
+/// How long a connection may stay open without a request. Longer than the 60 s that reverse
+/// proxies keep theirs, so that it is they who close it and no request is lost in between.
+pub const IDLE_MAX: Duration = Duration::from_secs(75);
+/// How long the last answers on a closing connection may take to be sent.
+const LAST_ANSWERS_MAX: Duration = Duration::from_secs(600);
+/// How long a listener rests when it can not accept (out of file descriptors).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Most headers of one request, and most bytes of them.
+const HEADERS_MAX: usize = 100;
+const HEADER_BYTES_MAX: usize = 64 * 1024;
+/// Requests at once on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 128;
+/// How often an HTTP/2 peer is asked whether it is still there, and how long it may think.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A bound socket that serves `router` once [`Door::serve`] runs.
+pub struct Door {
+    listener: TcpListener,
+    address: SocketAddr,
+    router: Router,
+    places: Arc<Semaphore>,
+    places_max: u32,
+}
+
+impl Door {
+    /// Takes `address`; port 0 takes a free one. At most `connections_max` are open at once.
+    pub async fn open(address: SocketAddr, router: Router, connections_max: u32) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        Ok(Self {
+            address: listener.local_addr()?,
+            listener,
+            router,
+            places: Arc::new(Semaphore::new(connections_max as usize)),
+            places_max: connections_max,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts until `stop` turns true, then returns when all answers under way have been sent,
+    /// or after `drain_max`.
+    pub async fn serve(self, mut stop: watch::Receiver<bool>, drain_max: Duration) {
+        let builder = Arc::new(builder());
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                accepted = self.accept() => accepted,
+            };
+            let Some((stream, peer, place)) = accepted else {
+                continue;
+            };
+            let (builder, router, stop) = (builder.clone(), self.router.clone(), stop.clone());
+            tokio::spawn(async move {
+                converse(&builder, stream, peer, router, stop).await;
+                drop(place);
+            });
+        }
+        drop(self.listener);
+        let all_closed = self.places.acquire_many(self.places_max);
+        if timeout(drain_max, all_closed).await.is_err() {
+            let open = self.places_max as usize - self.places.available_permits();
+            warn!(open, "closing connections that did not finish");
+        }
+    }
+
+    /// The next connection, as soon as there is place for one.
+    async fn accept(&self) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let place = self.places.clone().acquire_owned().await.ok()?;
+        match self.listener.accept().await {
+            Ok((stream, peer)) => Some((stream, peer, place)),
+            // The peer has gone already.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => None,
+            Err(error) => {
+                warn!(%error, "no connection can be accepted");
+                sleep(ACCEPT_PAUSE).await;
+                None
+            }
+        }
+    }
+}
+
+/// How many connections of clients this process can hold: asks the operating system for as many
+/// file descriptors as it may give.
+pub fn connections_max() -> u32 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let descriptors = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    // None means: no limit.
+    let descriptors = descriptors.unwrap_or(u64::MAX);
+    let places = descriptors.saturating_sub(DESCRIPTORS_RESERVED).max(64);
+    u32::try_from(places).map_or(CONNECTIONS_MAX, |places| places.min(CONNECTIONS_MAX))
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // Runs while the connection waits for a request, too.
+        .header_read_timeout(IDLE_MAX)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEADER_BYTES_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(HEADER_BYTES_MAX as u32)
+        .max_concurrent_streams(STREAMS_MAX)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}
+
+/// Serves one connection until its end.
+async fn converse(
+    builder: &Builder<TokioExecutor>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
+    // Answers are written whole: waiting to fill a packet only delays them.
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "connection lost");
+        return;
+    }
+    let requests = Arc::new(Requests::default());
+    let counted = requests.clone();
+    let service = service_fn(move |request| answer(router.clone(), request, peer, counted.clone()));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        ended = connection.as_mut() => return log_end(ended),
+        _ = stop.wait_for(|stop| *stop) => {}
+        neglected = neglect(&requests) => if neglected { return },
+    }
+    connection.as_mut().graceful_shutdown();
+    match timeout(LAST_ANSWERS_MAX, connection).await {
+        Ok(ended) => log_end(ended),
+        Err(_) => debug!("connection closed: its peer does not read"),
+    }
+}
+
+/// Returns when the peer has not asked anything for too long: true if it never has.
+async fn neglect(requests: &Requests) -> bool {
+    sleep(FIRST_REQUEST_MAX).await;
+    let mut last = requests.seen.load(Relaxed);
+    if last == 0 {
+        return true;
+    }
+    loop {
+        sleep(IDLE_MAX).await;
+        let seen = requests.seen.load(Relaxed);
+        if seen == last && requests.under_way.load(Relaxed) == 0 {
+            return false;
+        }
+        last = seen;
+    }
+}
+
+async fn answer(
+    mut router: Router,
+    mut request: Request<Incoming>,
+    peer: SocketAddr,
+    requests: Arc<Requests>,
+) -> Result<axum::response::Response, std::convert::Infallible> {
+    let _under_way = UnderWay::begin(requests);
+    request.extensions_mut().insert(ConnectInfo(peer));
+    router.call(request).await
+}
+
+fn log_end(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+    if let Err(error) = ended {
+        debug!(error, "connection ended");
+    }
+}
+
+/// What a connection has been asked.
+#[derive(Default)]
+struct Requests {
+    seen: AtomicU32,
+    under_way: AtomicU32,
+}
+
+/// Counts a request as under way until it is dropped, answered or not.
+struct UnderWay(Arc<Requests>);
+
+impl UnderWay {
+    fn begin(requests: Arc<Requests>) -> Self {
+        requests.seen.fetch_add(1, Relaxed);
+        requests.under_way.fetch_add(1, Relaxed);
+        Self(requests)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Relaxed);
+    }
+}

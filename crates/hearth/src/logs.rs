@@ -1,0 +1,34 @@
+//! What the server writes about its work: to standard error, for people or for machines.
+
+use std::io::IsTerminal;
+
+use homeserver::config::{Log, LogFormat};
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// What a part of the server can be told to say, from nothing to everything.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// What `log.level` says, or why it says nothing.
+///
+/// Stricter than the filter itself, which takes any word for the name of a part.
+pub fn filter(level: &str) -> Result<EnvFilter, String> {
+    for directive in level.split(',') {
+        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
+        if !LEVELS.contains(&level.trim()) {
+            return Err(format!("\"{level}\" is no level, write \"info\" or \"info,store=debug\""));
+        }
+    }
+    EnvFilter::builder().parse(level).map_err(|error| format!("{error}, write \"info\""))
+}
+
+/// From now on everything that this process logs is written as `log` says. Once per process.
+pub fn begin(log: &Log) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let written =
+        fmt::Subscriber::builder().with_env_filter(filter(&log.level)?).with_writer(std::io::stderr);
+    match log.format {
+        LogFormat::Text => written.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => {
+            written.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+        }
+    }
+}
