@@ -1,6 +1,7 @@
 //! What is written together: all of a batch is kept, durably, or nothing of it.
 
 use super::{Error, Result, Value};
+use parking_lot::Mutex;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -22,7 +23,8 @@ use tokio::sync::oneshot;
 pub struct Batch {
     pub(super) statements: Vec<Statement>,
     pub(super) positions: u32,
-    pub(super) callbacks: Vec<Callback>,
+    /// Never contended: the lock lets a task look at the batch while others may hold it too.
+    pub(super) callbacks: Mutex<Vec<Callback>>,
     size_bytes: usize,
 }
 
@@ -62,12 +64,12 @@ impl Batch {
     /// shows its positions. It runs on the writer: it must be short and must not block. If the
     /// batch is refused or fails, it is dropped without a call.
     pub fn then(&mut self, f: impl FnOnce(&Positions) + Send + 'static) {
-        self.callbacks.push(Box::new(f));
+        self.callbacks.get_mut().push(Box::new(f));
     }
 
     /// Whether committing it would do nothing at all.
     pub fn is_empty(&self) -> bool {
-        self.statements.is_empty() && self.positions == 0 && self.callbacks.is_empty()
+        self.statements.is_empty() && self.positions == 0 && self.callbacks.lock().is_empty()
     }
 
     /// Roughly what the batch occupies in memory, in bytes.

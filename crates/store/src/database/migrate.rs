@@ -1,7 +1,8 @@
 //! Brings the schema of a database up to what this program knows, step by step.
 
-use super::{Error, Result, sqlite};
+use super::{Error, Result, postgres, sqlite};
 use rusqlite::{Connection, TransactionBehavior};
+use tokio_postgres::Client;
 
 /// Every step of the schema, in order. A step that was released never changes.
 pub(super) const MIGRATIONS: &[(i64, &str)] = &[];
@@ -35,6 +36,35 @@ pub(super) fn sqlite(connection: &mut Connection) -> Result<()> {
             .map_err(sqlite::error)?;
         transaction.commit().map_err(sqlite::error)?;
     }
+}
+
+/// Of two nodes that start at once, one takes this lock and the other waits and finds it done.
+/// Hearths in different schemas of one database do not wait for each other.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(1751478642, hashtext(current_schema()))";
+
+/// Brings a PostgreSQL database up to date.
+pub(super) async fn postgres(client: &Client) -> Result<()> {
+    // After an error the caller drops the connection, and with it the open transaction.
+    while postgres_step(client).await? {}
+    Ok(())
+}
+
+/// Takes the next step in one transaction; says whether there was one.
+async fn postgres_step(client: &Client) -> Result<bool> {
+    let begin = format!("SET client_min_messages = warning; BEGIN; {LOCK}; {BOOTSTRAP}");
+    client.batch_execute(&begin).await.map_err(postgres::error)?;
+    let version = client.query_one(VERSION, &[]).await.map_err(postgres::error)?.get(0);
+    let next = next_step(version)?;
+    if let Some((step, sql)) = next {
+        tracing::info!(step, "migrating the database");
+        client.batch_execute(sql).await.map_err(|cause| failed(*step, &postgres::error(cause)))?;
+        client
+            .execute("INSERT INTO schema_version (version) VALUES ($1)", &[step])
+            .await
+            .map_err(postgres::error)?;
+    }
+    client.batch_execute("COMMIT").await.map_err(postgres::error)?;
+    Ok(next.is_some())
 }
 
 fn failed(step: i64, error: &dyn std::fmt::Display) -> Error {

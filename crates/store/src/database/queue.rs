@@ -175,7 +175,7 @@ pub(super) fn answer_group(
     let answers = outcome.unwrap_or_else(|error| vec![Err(error); group.len()]);
     let mut newest = None;
     for (job, answer) in group.iter_mut().zip(&answers) {
-        let callbacks = std::mem::take(&mut job.batch.callbacks);
+        let callbacks = std::mem::take(job.batch.callbacks.get_mut());
         if let Ok(positions) = answer {
             newest = Some(positions.first - 1 + i64::from(job.batch.positions));
             callbacks.into_iter().for_each(|callback| call(callback, positions));

@@ -8,6 +8,7 @@ use super::batch::Positions;
 use super::meter::Meter;
 use super::queue::{Job, Upto};
 use super::row::{Cell, FromRow, Row};
+use super::value::{Bound, NO_POSITION};
 use super::{Error, Result, Value, migrate};
 use parking_lot::Mutex;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
@@ -210,12 +211,6 @@ fn bind(
     Ok(())
 }
 
-/// A value with the positions that its batch was given.
-struct Bound<'a> {
-    value: &'a Value<'a>,
-    positions: Option<Positions>,
-}
-
 impl ToSql for Bound<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         let cell = match self.value {
@@ -228,16 +223,13 @@ impl ToSql for Bound<'_> {
             Value::Ints(list) => return Ok(array(list.iter().map(|value| (*value).into()))),
             Value::Texts(list) => return Ok(array(list.iter().map(|text| text.clone().into()))),
             Value::Pos(pos) => {
-                let outside = || rusqlite::Error::ToSqlConversionFailure(OUTSIDE.into());
+                let outside = || rusqlite::Error::ToSqlConversionFailure(NO_POSITION.into());
                 ValueRef::Integer(self.positions.ok_or_else(outside)?.at(*pos))
             }
         };
         Ok(ToSqlOutput::Borrowed(cell))
     }
 }
-
-/// What a position in a read is told.
-const OUTSIDE: &str = "a position has no value outside its batch";
 
 fn array(values: impl Iterator<Item = rusqlite::types::Value>) -> ToSqlOutput<'static> {
     ToSqlOutput::from_rc(Rc::new(values.collect::<Vec<_>>()), c"rarray")

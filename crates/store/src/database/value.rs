@@ -1,6 +1,6 @@
 //! Values on their way into a statement.
 
-use super::batch::PosRef;
+use super::batch::{PosRef, Positions};
 use super::{Error, Result};
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -126,5 +126,21 @@ impl<const N: usize> From<[u8; N]> for Value<'_> {
 impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
     fn from(value: Option<T>) -> Self {
         value.map_or(Value::Null, Into::into)
+    }
+}
+
+/// A value on its way into a statement, with the positions that its batch was given.
+pub(super) struct Bound<'a> {
+    pub(super) value: &'a Value<'a>,
+    pub(super) positions: Option<Positions>,
+}
+
+/// What a position outside a batch is told.
+pub(super) const NO_POSITION: &str = "a position has no value outside its batch";
+
+/// Says nothing of the value, because drivers log their parameters.
+impl std::fmt::Debug for Bound<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
     }
 }

@@ -1,0 +1,124 @@
+//! Connections to PostgreSQL that come back by themselves.
+
+use super::{CONNECT_TIMEOUT, at, error};
+use crate::database::{Error, Result};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_postgres::{Client, Config, NoTls, Statement};
+
+/// The pause after the first connection that could not be made; it doubles with each further one.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// One connection and its prepared statements.
+pub(super) struct Link {
+    pub(super) client: Client,
+    statements: Mutex<HashMap<(usize, usize), Statement>>,
+}
+
+impl Link {
+    /// The statement, prepared once per connection. It is known by its address: it is part of the
+    /// program and never changes.
+    pub(super) async fn prepare(&self, sql: &'static str) -> Result<Statement> {
+        let key = (sql.as_ptr().addr(), sql.len());
+        if let Some(statement) = self.statements.lock().get(&key) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare(sql).await.map_err(|cause| at(sql, cause))?;
+        self.statements.lock().insert(key, statement.clone());
+        Ok(statement)
+    }
+}
+
+/// Makes a connection whose statements the server itself ends after `timeout`.
+pub(super) async fn connect(config: &Config, timeout: Duration) -> Result<Link> {
+    let made = tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls)).await;
+    let late = || Error::Unavailable("PostgreSQL does not answer in time".into());
+    let (client, connection) = made.map_err(|_| late())?.map_err(error)?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection to PostgreSQL ended");
+        }
+    });
+    let timeout_ms = timeout.as_millis();
+    // Compiling a plan takes longer than any of our statements; and a node that hangs in the
+    // middle of a transaction must not hold up the others.
+    let setup = format!(
+        "SET jit = off; SET statement_timeout = {timeout_ms}; SET lock_timeout = {timeout_ms};
+         SET idle_in_transaction_session_timeout = {timeout_ms}"
+    );
+    let set = tokio::time::timeout(CONNECT_TIMEOUT, client.batch_execute(&setup)).await;
+    set.map_err(|_| late())?.map_err(error)?;
+    Ok(Link { client, statements: Mutex::default() })
+}
+
+/// The place of one connection. It is made when it is first needed and again when it broke.
+pub(super) struct Slot {
+    config: Config,
+    timeout: Duration,
+    current: Mutex<Option<Arc<Link>>>,
+    /// Held while connecting, so that only one caller does.
+    retry: tokio::sync::Mutex<Retry>,
+}
+
+struct Retry {
+    not_before: Option<Instant>,
+    pause: Duration,
+}
+
+impl Slot {
+    pub(super) fn new(config: Config, timeout: Duration) -> Self {
+        let retry = Retry { not_before: None, pause: PAUSE_MIN };
+        Self { config, timeout, current: Mutex::default(), retry: retry.into() }
+    }
+
+    /// How long one statement may take here.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The connection. While PostgreSQL cannot be reached this fails at once, but for one caller
+    /// now and then who tries again.
+    pub(super) async fn link(&self) -> Result<Arc<Link>> {
+        if let Some(link) = self.usable() {
+            return Ok(link);
+        }
+        let mut retry = self.retry.lock().await;
+        if let Some(link) = self.usable() {
+            return Ok(link);
+        }
+        if retry.not_before.is_some_and(|not_before| Instant::now() < not_before) {
+            return Err(Error::Unavailable("PostgreSQL cannot be reached".into()));
+        }
+        match connect(&self.config, self.timeout).await {
+            Ok(link) => {
+                *retry = Retry { not_before: None, pause: PAUSE_MIN };
+                let link = Arc::new(link);
+                *self.current.lock() = Some(link.clone());
+                Ok(link)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot connect to PostgreSQL");
+                retry.not_before = Some(Instant::now() + retry.pause);
+                retry.pause = (retry.pause * 2).min(PAUSE_MAX);
+                Err(error)
+            }
+        }
+    }
+
+    /// Forgets a connection that does not answer.
+    pub(super) fn give_up(&self, link: &Arc<Link>) {
+        let mut current = self.current.lock();
+        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, link)) {
+            *current = None;
+        }
+    }
+
+    fn usable(&self) -> Option<Arc<Link>> {
+        self.current.lock().clone().filter(|link| !link.client.is_closed())
+    }
+}
