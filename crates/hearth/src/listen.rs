@@ -1,8 +1,8 @@
 //! The door for HTTP: accepts connections, bounds them, and closes them in an orderly way.
 //!
 //! What one connection may cost is decided here, what one request may cost in `api`. A connection
-//! that sends nothing, or its first request byte by byte, is gone after [`FIRST_REQUEST_MAX`]; one
-//! that is kept open between requests after [`IDLE_MAX`]. Until then it costs a parked task and a
+//! that sends nothing, or its first request byte by byte, is gone after [`Patience::first_request`];
+//! one that is kept open between requests after [`Patience::idle`]. Until then it costs a parked task and a
 //! socket, and there are never more than [`CONNECTIONS_MAX`] of them (less if the operating system
 //! gives fewer file descriptors).
 
@@ -35,11 +35,6 @@ use tracing::{debug, warn};
 pub const CONNECTIONS_MAX: u32 = 20_000;
 /// File descriptors that are left for everything that is no connection of a client.
 const DESCRIPTORS_RESERVED: u64 = 512;
-/// How long a new connection may take until its first request has been read.
-pub const FIRST_REQUEST_MAX: Duration = Duration::from_secs(10);
-/// How long a connection may stay open without a request. Longer than the 60 s that reverse
-/// proxies keep theirs, so that it is they who close it and no request is lost in between.
-pub const IDLE_MAX: Duration = Duration::from_secs(75);
 /// How long the last answers on a closing connection may take to be sent.
 const LAST_ANSWERS_MAX: Duration = Duration::from_secs(600);
 /// How long a listener rests when it can not accept (out of file descriptors).
@@ -53,6 +48,22 @@ const STREAMS_MAX: u32 = 128;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How long a peer is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// How long a new connection may take until its first request has been read.
+    pub first_request: Duration,
+    /// How long a connection may stay open without a request. Longer than the 60 s that reverse
+    /// proxies keep theirs, so that it is they who close it and no request is lost in between.
+    pub idle: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { first_request: Duration::from_secs(10), idle: Duration::from_secs(75) }
+    }
+}
+
 /// A bound socket that serves `router` once [`Door::serve`] runs.
 pub struct Door {
     listener: TcpListener,
@@ -60,6 +71,7 @@ pub struct Door {
     router: Router,
     places: Arc<Semaphore>,
     places_max: u32,
+    patience: Patience,
 }
 
 impl Door {
@@ -72,7 +84,13 @@ impl Door {
             router,
             places: Arc::new(Semaphore::new(connections_max as usize)),
             places_max: connections_max,
+            patience: Patience::default(),
         })
+    }
+
+    /// The same door with another patience.
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 
     /// Where it listens.
@@ -83,7 +101,8 @@ impl Door {
     /// Accepts until `stop` turns true, then returns when all answers under way have been sent,
     /// or after `drain_max`.
     pub async fn serve(self, mut stop: watch::Receiver<bool>, drain_max: Duration) {
-        let builder = Arc::new(builder());
+        let builder = Arc::new(builder(self.patience));
+        let patience = self.patience;
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -95,7 +114,7 @@ impl Door {
             };
             let (builder, router, stop) = (builder.clone(), self.router.clone(), stop.clone());
             tokio::spawn(async move {
-                converse(&builder, stream, peer, router, stop).await;
+                converse(&builder, stream, peer, router, (patience, stop)).await;
                 drop(place);
             });
         }
@@ -139,13 +158,13 @@ pub fn connections_max() -> u32 {
     u32::try_from(places).map_or(CONNECTIONS_MAX, |places| places.min(CONNECTIONS_MAX))
 }
 
-fn builder() -> Builder<TokioExecutor> {
+fn builder(patience: Patience) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
         // Runs while the connection waits for a request, too.
-        .header_read_timeout(IDLE_MAX)
+        .header_read_timeout(patience.idle)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEADER_BYTES_MAX);
     builder
@@ -164,7 +183,7 @@ async fn converse(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
-    mut stop: watch::Receiver<bool>,
+    (patience, mut stop): (Patience, watch::Receiver<bool>),
 ) {
     // Answers are written whole: waiting to fill a packet only delays them.
     if let Err(error) = stream.set_nodelay(true) {
@@ -178,7 +197,7 @@ async fn converse(
     tokio::select! {
         ended = connection.as_mut() => return log_end(ended),
         _ = stop.wait_for(|stop| *stop) => {}
-        neglected = neglect(&requests) => if neglected { return },
+        neglected = neglect(&requests, patience) => if neglected { return },
     }
     connection.as_mut().graceful_shutdown();
     match timeout(LAST_ANSWERS_MAX, connection).await {
@@ -188,14 +207,14 @@ async fn converse(
 }
 
 /// Returns when the peer has not asked anything for too long: true if it never has.
-async fn neglect(requests: &Requests) -> bool {
-    sleep(FIRST_REQUEST_MAX).await;
+async fn neglect(requests: &Requests, patience: Patience) -> bool {
+    sleep(patience.first_request).await;
     let mut last = requests.seen.load(Relaxed);
     if last == 0 {
         return true;
     }
     loop {
-        sleep(IDLE_MAX).await;
+        sleep(patience.idle).await;
         let seen = requests.seen.load(Relaxed);
         if seen == last && requests.under_way.load(Relaxed) == 0 {
             return false;
@@ -244,3 +263,7 @@ impl Drop for UnderWay {
         self.0.under_way.fetch_sub(1, Relaxed);
     }
 }
+
+#[cfg(test)]
+#[path = "listen_tests.rs"]
+mod tests;
