@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ruma::{
     CanonicalJsonObject, EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId,
     ServerName, UserId,
-    events::{StateEventType, TimelineEventType},
+    events::TimelineEventType,
     room_version_rules::{EventIdFormatVersion, RoomVersionRules},
     serde::{
         Base64,
@@ -57,6 +57,7 @@ pub struct Event {
     event_id: OwnedEventId,
     room_id: OwnedRoomId,
     sender: OwnedUserId,
+    /// For ruma alone.
     event_type: TimelineEventType,
     type_text: Box<str>,
     state_key: Option<String>,
@@ -225,13 +226,10 @@ impl Event {
         &self.sender
     }
 
-    /// Its type.
-    pub fn event_type(&self) -> &TimelineEventType {
-        &self.event_type
-    }
-
-    /// Its type as text.
-    pub fn type_str(&self) -> &str {
+    /// Its type, as its sender wrote it.
+    ///
+    /// Text, not ruma's enum: that takes some unstable names for their stable ones and forgets which it was.
+    pub fn event_type(&self) -> &str {
         &self.type_text
     }
 
@@ -241,8 +239,8 @@ impl Event {
     }
 
     /// Its place in a room's state, if it is a state event.
-    pub fn state_place(&self) -> Option<(StateEventType, &str)> {
-        Some((self.type_str().into(), self.state_key()?))
+    pub fn state_place(&self) -> Option<(&str, &str)> {
+        Some((self.event_type(), self.state_key()?))
     }
 
     /// When its server says it was made.
@@ -263,6 +261,11 @@ impl Event {
     /// The events that authorise it.
     pub fn auth_events(&self) -> &[OwnedEventId] {
         &self.auth_events
+    }
+
+    /// Whether the PDU has a `room_id`; the create event of a version 12 room must not.
+    pub fn names_room(&self) -> bool {
+        self.room_id_in_json
     }
 
     /// What it redacts, wherever its room version keeps that.

@@ -76,7 +76,7 @@ impl EventFilter {
     pub fn admits(&self, event: &Event) -> bool {
         self.rooms.admit(event.room_id().as_str())
             && self.senders.admit(event.sender().as_str())
-            && self.types.admit(event.type_str())
+            && self.types.admit(event.event_type())
             && self.url.is_none_or(|url| (url == UrlFilter::EventsWithUrl) == has_url(event))
     }
 

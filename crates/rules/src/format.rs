@@ -35,7 +35,7 @@ pub fn write_client_event(out: &mut String, event: &Event, unsigned: Option<&str
     if let Some(state_key) = event.state_key() {
         push_string(out, r#","state_key":"#, state_key);
     }
-    push_string(out, r#","type":"#, event.type_str());
+    push_string(out, r#","type":"#, event.event_type());
     if let Some(unsigned) = unsigned {
         out.push_str(r#","unsigned":"#);
         out.push_str(unsigned);
@@ -58,7 +58,7 @@ pub fn stripped_state(event: &Event) -> Box<RawValue> {
     out.push_str(event.content_str());
     push_string(&mut out, r#","sender":"#, event.sender().as_str());
     push_string(&mut out, r#","state_key":"#, event.state_key().unwrap_or_default());
-    push_string(&mut out, r#","type":"#, event.type_str());
+    push_string(&mut out, r#","type":"#, event.event_type());
     out.push('}');
     raw(out)
 }

@@ -5,7 +5,6 @@
 use std::{collections::BTreeMap, fmt};
 
 use ruma::{OwnedUserId, UserId, room_version_rules::RoomVersionRules};
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{Refused, event::Event};
@@ -45,27 +44,27 @@ impl Creators {
     /// Reads them from the create event.
     ///
     /// # Errors
-    /// [`Refused::Authorization`] if it names no creator where the room version wants one, or a wrong one.
+    /// [`Refused::Authorization`] if `additional_creators` is there in a room version that knows it and is not a
+    /// list of user ids.
     pub fn of(create: &Event, rules: &RoomVersionRules) -> Result<Self, Refused> {
-        #[derive(Deserialize)]
-        struct Content {
-            creator: Option<Value>,
-            additional_creators: Option<Value>,
-        }
         let rules = &rules.authorization;
-        let content: Content = create.content_as()?;
-        let malformed = |field| Refused::Authorization(format!("`{field}` of m.room.create is malformed"));
-        let mut users = if rules.use_room_create_sender {
-            vec![create.sender().to_owned()]
-        } else {
-            let creator = content.creator.and_then(|id| serde_json::from_value(id).ok());
-            vec![creator.ok_or_else(|| malformed("creator"))?]
-        };
+        if rules.use_room_create_sender && !rules.additional_room_creators {
+            return Ok(Self { users: vec![create.sender().to_owned()], infinite: false });
+        }
+        let mut content: Map<String, Value> = create.content_as()?;
+        let mut users = Vec::new();
+        if rules.use_room_create_sender {
+            users.push(create.sender().to_owned());
+        } else if let Some(creator) = content.get("creator").and_then(Value::as_str) {
+            // A creator that is not a user id is nobody.
+            users.extend(UserId::parse(creator));
+        }
         if rules.additional_room_creators
-            && let Some(more) = content.additional_creators
+            && let Some(more) = content.remove("additional_creators")
         {
-            let more: Vec<OwnedUserId> =
-                serde_json::from_value(more).map_err(|_| malformed("additional_creators"))?;
+            let more: Vec<OwnedUserId> = serde_json::from_value(more).map_err(|_| {
+                Refused::Authorization("additional_creators is not a list of user ids".to_owned())
+            })?;
             users.extend(more);
         }
         Ok(Self { users, infinite: rules.explicitly_privilege_room_creators })
@@ -184,11 +183,9 @@ impl PowerLevels {
 
     /// The level that sending an event of this type needs.
     pub fn event(&self, event_type: &str, is_state: bool) -> i64 {
-        let Some(levels) = &self.levels else { return 0 };
-        match levels.events.get(event_type) {
-            Some(level) => *level,
-            None => levels.single(if is_state { "state_default" } else { "events_default" }),
-        }
+        let level = self.levels.as_ref().and_then(|levels| levels.events.get(event_type));
+        let default = if is_state { "state_default" } else { "events_default" };
+        level.copied().unwrap_or_else(|| self.single(default))
     }
 
     /// The level that inviting needs.

@@ -93,7 +93,7 @@ impl<'a> EventForPush<'a> {
             ("event_id", event.event_id().as_str()),
             ("room_id", event.room_id().as_str()),
             ("sender", event.sender().as_str()),
-            ("type", event.type_str()),
+            ("type", event.event_type()),
         ];
         for (key, value) in top.into_iter().chain(event.state_key().map(|key| ("state_key", key))) {
             properties.insert(key.to_owned(), Property::Scalar(ScalarJsonValue::String(value.to_owned())));

@@ -78,6 +78,18 @@ pub enum Refused {
         /// What was wanted: `be invited`, `leave`, ….
         action: &'static str,
     },
+    /// One can only kick and ban who has less power.
+    #[error("{user} has power level {has}, which is not more than the {target_has} of {target}")]
+    TargetTooPowerful {
+        /// Who acts.
+        user: OwnedUserId,
+        /// The level of who acts.
+        has: Power,
+        /// Whom it concerns.
+        target: OwnedUserId,
+        /// The level of whom it concerns.
+        target_has: Power,
+    },
     /// Any other authorization rule.
     #[error("{0}")]
     Authorization(String),
@@ -96,6 +108,7 @@ impl Refused {
                 | Self::Banned { .. }
                 | Self::NotInvited { .. }
                 | Self::WrongMembership { .. }
+                | Self::TargetTooPowerful { .. }
                 | Self::Authorization(_)
         )
     }

@@ -24,7 +24,7 @@ pub struct Standing {
 /// `at` only for events that change it. `joined_later` says whether the user was joined at any point after the
 /// event, up to now or to the end of what the reader is shown.
 pub fn may_see(event: &Event, user: &UserId, at: &Standing, after: &Standing, joined_later: bool) -> bool {
-    let kind = match event.type_str() {
+    let kind = match event.event_type() {
         "m.room.history_visibility" if event.state_key() == Some("") => Kind::HistoryVisibility,
         "m.room.member" if event.state_key() == Some(user.as_str()) => Kind::OwnMembership,
         _ => Kind::Other,
