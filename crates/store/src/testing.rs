@@ -76,9 +76,21 @@ pub struct PostgresGuard {
     schema: String,
 }
 
+impl PostgresGuard {
+    /// The name of the schema, and of the application that its connections say they are.
+    pub fn name(&self) -> &str {
+        &self.schema
+    }
+}
+
 impl Drop for PostgresGuard {
     fn drop(&mut self) {
-        let drop_schema = format!("DROP SCHEMA {} CASCADE", self.schema);
+        // A connection of the test may still be in the middle of a transaction.
+        let drop_schema = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE application_name = '{0}'; DROP SCHEMA {0} CASCADE",
+            self.schema
+        );
         let url = std::mem::take(&mut self.url);
         // Dropping is not async, and the test's own runtime is busy with it.
         let work = move || {
@@ -106,7 +118,7 @@ pub async fn fresh_postgres() -> Result<(String, PostgresGuard)> {
     let schema: String = client.query_one(name, &[]).await.map_err(failed)?.get(0);
     client.batch_execute(&format!("CREATE SCHEMA {schema}")).await.map_err(failed)?;
     let mark = if url.contains('?') { '&' } else { '?' };
-    let own = format!("{url}{mark}options=-csearch_path%3D{schema}");
+    let own = format!("{url}{mark}application_name={schema}&options=-csearch_path%3D{schema}");
     Ok((own, PostgresGuard { url, schema }))
 }
 

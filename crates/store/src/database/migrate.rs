@@ -44,9 +44,17 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(1751478642, hashtext(current_sc
 
 /// Brings a PostgreSQL database up to date.
 pub(super) async fn postgres(client: &Client) -> Result<()> {
-    // After an error the caller drops the connection, and with it the open transaction.
-    while postgres_step(client).await? {}
-    Ok(())
+    loop {
+        match postgres_step(client).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) => {
+                // The error that matters is the first; a lost connection rolls back by itself.
+                let _ = client.batch_execute("ROLLBACK").await;
+                return Err(error);
+            }
+        }
+    }
 }
 
 /// Takes the next step in one transaction; says whether there was one.

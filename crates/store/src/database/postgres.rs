@@ -78,8 +78,10 @@ pub(super) async fn open(
 fn config(url: &str) -> Result<Config> {
     let wrong = |error| Error::Unfit(format!("database.url cannot be read: {error}"));
     let mut config: Config = url.parse().map_err(wrong)?;
+    if config.get_application_name().is_none() {
+        config.application_name("hearth");
+    }
     config
-        .application_name("hearth")
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_user_timeout(SILENCE_TIMEOUT)
         .keepalives_idle(SILENCE_TIMEOUT);
