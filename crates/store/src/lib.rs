@@ -3,8 +3,16 @@
 //! [`database`] is the door to SQLite or PostgreSQL; the other files hold one part of Matrix each
 //! and say what may be asked and written there.
 
+pub mod accounts;
 pub mod database;
+pub mod devices;
+pub mod events;
+pub mod members;
+pub mod relations;
+pub mod rooms;
 pub mod settings;
+pub mod state;
 pub mod testing;
+pub mod tokens;
 
 pub use database::{Batch, Commit, Db, Error, PosRef, Positions, Result, Value};

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio_postgres::Client;
 
 /// Every step of the schema, in order. A step that was released never changes.
-pub(super) const MIGRATIONS: &[(i64, &str)] = &[];
+pub(super) const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("../schema/0001_foundation.sql"))];
 
 /// What the door itself needs, before the first step: the position of the newest write, the steps
 /// that were taken, and the settings.

@@ -1,0 +1,135 @@
+//! Members: where every user stands in every room, by the room's current state.
+
+use crate::{
+    Batch, Db, PosRef, Result, Value,
+    database::{FromRow, Row},
+};
+
+/// Where a user stands in a room.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The user.
+    pub user_id: String,
+    /// The room's key.
+    pub room: i64,
+    /// `join`, `invite`, `knock`, `leave` or `ban`.
+    pub membership: String,
+    /// The position of the member event.
+    pub pos: i64,
+    /// The member event.
+    pub event_id: String,
+    /// Who sent it.
+    pub sender: String,
+    /// `displayname` of the member event.
+    pub display_name: Option<String>,
+    /// `avatar_url` of the member event.
+    pub avatar_url: Option<String>,
+    /// Whether the user, having left, forgot the room.
+    pub forgotten: bool,
+}
+
+impl FromRow for Member {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(Member {
+            user_id: row.get(0)?,
+            room: row.get(1)?,
+            membership: row.get(2)?,
+            pos: row.get(3)?,
+            event_id: row.get(4)?,
+            sender: row.get(5)?,
+            display_name: row.get(6)?,
+            avatar_url: row.get(7)?,
+            forgotten: row.get(8)?,
+        })
+    }
+}
+
+/// A membership to be stored.
+#[derive(Clone, Debug)]
+pub struct NewMember<'a> {
+    /// The user.
+    pub user_id: &'a str,
+    /// The room's key, or where the writer will put it.
+    pub room: Value<'static>,
+    /// `join`, `invite`, `knock`, `leave` or `ban`.
+    pub membership: &'a str,
+    /// The member event.
+    pub event_id: &'a str,
+    /// Who sent it.
+    pub sender: &'a str,
+    /// `displayname` of the member event.
+    pub display_name: Option<&'a str>,
+    /// `avatar_url` of the member event.
+    pub avatar_url: Option<&'a str>,
+}
+
+/// Notes where a user stands since the event at `pos`.
+pub fn set(batch: &mut Batch, pos: PosRef, member: NewMember<'_>) {
+    batch.run(
+        "INSERT INTO membership (user_id, room, membership, pos, event_id, sender, display_name, avatar_url,
+            forgotten)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, FALSE)
+         ON CONFLICT (user_id, room) DO UPDATE SET membership = $3, pos = $4, event_id = $5, sender = $6,
+            display_name = $7, avatar_url = $8, forgotten = FALSE",
+        vec![
+            member.user_id.to_owned().into(),
+            member.room,
+            member.membership.to_owned().into(),
+            pos.into(),
+            member.event_id.to_owned().into(),
+            member.sender.to_owned().into(),
+            member.display_name.map(str::to_owned).into(),
+            member.avatar_url.map(str::to_owned).into(),
+        ],
+    );
+}
+
+/// Forgets a room for a user who left it. Refuses the batch if the user did not leave.
+pub fn forget(batch: &mut Batch, user_id: &str, room: i64) {
+    batch.must(
+        "UPDATE membership SET forgotten = TRUE
+         WHERE user_id = $1 AND room = $2 AND (membership = 'leave' OR membership = 'ban')",
+        vec![user_id.to_owned().into(), room.into()],
+    );
+}
+
+/// Where `user_id` stands in `room`, if it ever was mentioned there.
+pub async fn get(db: &Db, user_id: &str, room: i64) -> Result<Option<Member>> {
+    db.row(
+        "SELECT user_id, room, membership, pos, event_id, sender, display_name, avatar_url, forgotten
+         FROM membership WHERE user_id = $1 AND room = $2",
+        &[user_id.into(), room.into()],
+    )
+    .await
+}
+
+/// All the rooms in which `user_id` was ever mentioned.
+pub async fn of_user(db: &Db, user_id: &str) -> Result<Vec<Member>> {
+    db.rows(
+        "SELECT user_id, room, membership, pos, event_id, sender, display_name, avatar_url, forgotten
+         FROM membership WHERE user_id = $1",
+        &[user_id.into()],
+    )
+    .await
+}
+
+/// The members of `room` with this membership.
+pub async fn of_room(db: &Db, room: i64, membership: &str) -> Result<Vec<Member>> {
+    db.rows(
+        "SELECT user_id, room, membership, pos, event_id, sender, display_name, avatar_url, forgotten
+         FROM membership WHERE room = $1 AND membership = $2",
+        &[room.into(), membership.into()],
+    )
+    .await
+}
+
+/// The users in `room` with this membership, their ids only.
+pub async fn users(db: &Db, room: i64, membership: &str) -> Result<Vec<String>> {
+    let rows = db
+        .rows::<(String,)>(
+            "SELECT user_id FROM membership WHERE room = $1 AND membership = $2",
+            &[room.into(), membership.into()],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|(user_id,)| user_id).collect())
+}

@@ -1,0 +1,201 @@
+-- The first tables. One text for both databases; `BIGINT PRIMARY KEY` and the marks at the end of
+-- some tables are read by the migration for SQLite. `pos` is always a position of the one stream.
+-- Times (`…_ts`) are milliseconds since 1970.
+
+-- Accounts and sessions -----------------------------------------------------------------------
+
+CREATE TABLE account (
+    user_id       TEXT NOT NULL PRIMARY KEY,
+    kind          TEXT NOT NULL,                   -- user, guest, appservice
+    password_hash TEXT,                            -- PHC string (argon2id); NULL: no password login
+    admin         BOOLEAN NOT NULL,
+    created_ts    BIGINT NOT NULL,
+    deactivated   BOOLEAN NOT NULL,
+    erased        BOOLEAN NOT NULL,
+    locked        BOOLEAN NOT NULL,
+    suspended     BOOLEAN NOT NULL
+) /* WITHOUT ROWID */;
+
+CREATE TABLE device (
+    user_id      TEXT NOT NULL,
+    device_id    TEXT NOT NULL,
+    display_name TEXT,
+    created_ts   BIGINT NOT NULL,
+    last_seen_ts BIGINT,
+    last_seen_ip TEXT,
+    PRIMARY KEY (user_id, device_id)
+) /* WITHOUT ROWID */;
+
+-- Tokens are kept as hashes (BLAKE3, 32 bytes), never as they were given out.
+CREATE TABLE access_token (
+    token_hash BYTEA NOT NULL PRIMARY KEY,
+    user_id    TEXT NOT NULL,
+    device_id  TEXT NOT NULL,
+    expires_ts BIGINT,
+    -- the refresh token that goes with it
+    refresh_hash BYTEA
+) /* WITHOUT ROWID */;
+CREATE INDEX access_token_device ON access_token (user_id, device_id);
+CREATE INDEX access_token_refresh ON access_token (refresh_hash);
+
+CREATE TABLE refresh_token (
+    token_hash BYTEA NOT NULL PRIMARY KEY,
+    user_id    TEXT NOT NULL,
+    device_id  TEXT NOT NULL,
+    -- set once used: the token that took its place; the old one dies when the new pair is used
+    next_hash  BYTEA
+) /* WITHOUT ROWID */;
+CREATE INDEX refresh_token_device ON refresh_token (user_id, device_id);
+CREATE INDEX refresh_token_next ON refresh_token (next_hash);
+
+CREATE TABLE login_token (
+    token_hash BYTEA NOT NULL PRIMARY KEY,
+    user_id    TEXT NOT NULL,
+    expires_ts BIGINT NOT NULL
+) /* WITHOUT ROWID */;
+
+CREATE TABLE registration_token (
+    token        TEXT NOT NULL PRIMARY KEY,
+    uses_allowed BIGINT,                           -- NULL: any number
+    completed    BIGINT NOT NULL,
+    expires_ts   BIGINT
+) /* WITHOUT ROWID */;
+
+-- User-interactive authentication under way.
+CREATE TABLE uia_session (
+    session_id TEXT NOT NULL PRIMARY KEY,
+    -- what the session is for: the operation, the user, and the request's own body
+    purpose    BYTEA NOT NULL,
+    completed  TEXT NOT NULL,                      -- stages, separated by spaces
+    facts      TEXT NOT NULL,                      -- JSON: what the stages found out
+    created_ts BIGINT NOT NULL
+) /* WITHOUT ROWID */;
+CREATE INDEX uia_session_created ON uia_session (created_ts);
+
+CREATE TABLE profile (
+    user_id TEXT NOT NULL,
+    field   TEXT NOT NULL,                         -- displayname, avatar_url, m.tz, …
+    value   TEXT NOT NULL,                         -- JSON
+    PRIMARY KEY (user_id, field)
+) /* WITHOUT ROWID */;
+
+CREATE TABLE filter (
+    user_id   TEXT NOT NULL,
+    filter_id BIGINT NOT NULL,
+    json      TEXT NOT NULL,
+    PRIMARY KEY (user_id, filter_id)
+) /* WITHOUT ROWID */;
+
+-- What a request with a transaction id led to, so that asked again it leads there again.
+CREATE TABLE txn (
+    user_id    TEXT NOT NULL,
+    device_id  TEXT NOT NULL,
+    txn        TEXT NOT NULL,                      -- endpoint, its path, and the transaction id
+    event_id   TEXT NOT NULL,
+    created_ts BIGINT NOT NULL,
+    PRIMARY KEY (user_id, device_id, txn)
+) /* WITHOUT ROWID */;
+CREATE INDEX txn_created ON txn (created_ts);
+
+-- Rooms ---------------------------------------------------------------------------------------
+
+CREATE TABLE room (
+    room     BIGINT PRIMARY KEY,                   -- the position of its create event
+    room_id  TEXT NOT NULL UNIQUE,
+    version  TEXT NOT NULL,
+    public   BOOLEAN NOT NULL,                     -- listed in the directory
+    head     TEXT NOT NULL,                        -- forward extremities: event ids, by comma
+    joined   BIGINT NOT NULL,                      -- how many members are joined
+    invited  BIGINT NOT NULL,
+    last_pos BIGINT NOT NULL                       -- of whatever happened in it last
+);
+CREATE INDEX room_public ON room (public, joined, room);
+
+CREATE TABLE event (
+    pos              BIGINT PRIMARY KEY,
+    room             BIGINT NOT NULL,
+    event_id         TEXT NOT NULL UNIQUE,
+    event_type       TEXT NOT NULL,
+    state_key        TEXT,
+    sender           TEXT NOT NULL,
+    origin_server_ts BIGINT NOT NULL,
+    json             BYTEA NOT NULL,               -- the canonical bytes that were signed
+    state_root       BYTEA NOT NULL,               -- the state after it
+    replaces         TEXT,                         -- the state event whose place it took
+    redacted_by      TEXT,                         -- event id of the redaction; json is pruned then
+    soft_failed      BOOLEAN NOT NULL,
+    rejected         BOOLEAN NOT NULL,
+    txn_device       TEXT,                         -- for unsigned.transaction_id of the sender
+    txn_id           TEXT
+);
+CREATE INDEX event_room ON event (room, pos);
+
+CREATE TABLE state_node (
+    name  BYTEA NOT NULL PRIMARY KEY,
+    bytes BYTEA NOT NULL
+) /* WITHOUT ROWID */;
+
+-- Where every user stands in every room, by the room's current state.
+CREATE TABLE membership (
+    user_id      TEXT NOT NULL,
+    room         BIGINT NOT NULL,
+    membership   TEXT NOT NULL,                    -- join, invite, knock, leave, ban
+    pos          BIGINT NOT NULL,                  -- of the member event
+    event_id     TEXT NOT NULL,
+    sender       TEXT NOT NULL,
+    display_name TEXT,
+    avatar_url   TEXT,
+    forgotten    BOOLEAN NOT NULL,
+    PRIMARY KEY (user_id, room)
+) /* WITHOUT ROWID */;
+CREATE INDEX membership_room ON membership (room, membership, user_id);
+
+CREATE TABLE relation (
+    room       BIGINT NOT NULL,
+    parent     TEXT NOT NULL,                      -- event id that the child points to
+    rel_type   TEXT NOT NULL,
+    pos        BIGINT NOT NULL,                    -- of the child
+    event_type TEXT NOT NULL,
+    sender     TEXT NOT NULL,
+    PRIMARY KEY (room, parent, rel_type, pos)
+) /* WITHOUT ROWID */;
+
+CREATE TABLE alias (
+    alias      TEXT NOT NULL PRIMARY KEY,
+    room       BIGINT NOT NULL,
+    creator    TEXT NOT NULL,
+    created_ts BIGINT NOT NULL
+) /* WITHOUT ROWID */;
+CREATE INDEX alias_room ON alias (room);
+
+-- Around a conversation -------------------------------------------------------------------------
+
+CREATE TABLE receipt (
+    room         BIGINT NOT NULL,
+    user_id      TEXT NOT NULL,
+    receipt_type TEXT NOT NULL,                    -- m.read, m.read.private
+    thread_id    TEXT NOT NULL,                    -- '' for none
+    event_id     TEXT NOT NULL,
+    event_pos    BIGINT NOT NULL,
+    ts           BIGINT NOT NULL,
+    pos          BIGINT NOT NULL,
+    PRIMARY KEY (room, user_id, receipt_type, thread_id)
+) /* WITHOUT ROWID */;
+CREATE INDEX receipt_pos ON receipt (room, pos);
+
+CREATE TABLE account_data (
+    user_id   TEXT NOT NULL,
+    room      BIGINT NOT NULL,                     -- 0: of the account itself
+    data_type TEXT NOT NULL,
+    content   TEXT NOT NULL,                       -- JSON object
+    pos       BIGINT NOT NULL,
+    PRIMARY KEY (user_id, room, data_type)
+) /* WITHOUT ROWID */;
+CREATE INDEX account_data_pos ON account_data (user_id, pos);
+
+CREATE TABLE presence (
+    user_id        TEXT NOT NULL PRIMARY KEY,
+    presence       TEXT NOT NULL,                  -- online, unavailable, offline
+    status_msg     TEXT,
+    last_active_ts BIGINT NOT NULL
+) /* WITHOUT ROWID */;
