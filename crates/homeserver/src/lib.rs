@@ -1,3 +1,12 @@
-//! homeserver
+//! What happens: plain functions `verb(&home, who, …)`, a folder for each part of Matrix.
 
+pub mod accounts;
+pub mod bell;
 pub mod config;
+pub mod home;
+pub mod refusal;
+pub mod rooms;
+pub mod who;
+
+pub use home::{Clock, Dice, Home};
+pub use refusal::{Answer, Refusal};

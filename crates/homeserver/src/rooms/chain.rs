@@ -1,0 +1,422 @@
+//! The only way in which an event comes to be on this server.
+//!
+//! A [`Chain`] holds a room's lock, builds events one on the other, authorises each against the state
+//! before it, and hands them to the writer as one batch: all of them happen or none. The lock is let
+//! go before the commit is awaited, so that a room is not limited to one event for each fsync; the
+//! next chain builds on a head that is not durable yet, and the batch says so (`room.head` must be
+//! what it was built on), so that it falls with its predecessor.
+
+use std::{collections::HashMap, sync::Arc};
+
+use rules::{
+    authorization,
+    event::{Draft, Event},
+    state_tree::{Entry, Root},
+};
+use ruma::{
+    CanonicalJsonObject, EventId, MilliSecondsSinceUnixEpoch, OwnedDeviceId, OwnedEventId, OwnedRoomId,
+    OwnedTransactionId, OwnedUserId, RoomVersionId, room_version_rules::RoomVersionRules,
+};
+use store::{Batch, PosRef, Value};
+use tokio::sync::OwnedMutexGuard;
+
+use super::{
+    effects::{self, Effect},
+    memory::{self, Head, Room},
+    state,
+};
+use crate::{
+    Home,
+    refusal::{Answer, Refusal},
+};
+
+/// How often an append is built anew because another node was faster.
+const ATTEMPTS_MAX: usize = 8;
+
+/// What somebody wants to happen in a room.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    /// Who.
+    pub sender: OwnedUserId,
+    /// The event's `type`.
+    pub event_type: String,
+    /// The event's `state_key`, for a state event.
+    pub state_key: Option<String>,
+    /// The event's `content`.
+    pub content: CanonicalJsonObject,
+    /// Which event it redacts.
+    pub redacts: Option<OwnedEventId>,
+    /// The transaction id it was asked with.
+    pub txn: Option<Txn>,
+    /// When it happened, if not now (application services).
+    pub origin_server_ts: Option<MilliSecondsSinceUnixEpoch>,
+}
+
+/// A transaction id, with what it is bound to.
+#[derive(Clone, Debug)]
+pub struct Txn {
+    /// The device that asks.
+    pub device_id: OwnedDeviceId,
+    /// The endpoint and the path: the same id elsewhere is another transaction.
+    pub scope: String,
+    /// The transaction id.
+    pub txn_id: OwnedTransactionId,
+}
+
+impl Txn {
+    /// As the store remembers it.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.scope, self.txn_id)
+    }
+}
+
+impl Intent {
+    /// A message event.
+    pub fn message(sender: &ruma::UserId, event_type: &str, content: CanonicalJsonObject) -> Self {
+        Intent {
+            sender: sender.to_owned(),
+            event_type: event_type.to_owned(),
+            state_key: None,
+            content,
+            redacts: None,
+            txn: None,
+            origin_server_ts: None,
+        }
+    }
+
+    /// A state event.
+    pub fn state(
+        sender: &ruma::UserId,
+        event_type: &str,
+        state_key: &str,
+        content: CanonicalJsonObject,
+    ) -> Self {
+        Intent { state_key: Some(state_key.to_owned()), ..Intent::message(sender, event_type, content) }
+    }
+}
+
+/// Makes `intent` happen in `room` and answers its event id once it is durable. The same transaction
+/// id leads to the same event; state that is there already is not set again.
+///
+/// # Errors
+/// `M_FORBIDDEN` with the authorization rule that says no, `M_TOO_LARGE`, `M_NOT_FOUND` for a
+/// redaction of nothing.
+pub async fn append(home: &Home, room: &Arc<Room>, intent: Intent) -> Answer<OwnedEventId> {
+    for _ in 0..ATTEMPTS_MAX {
+        if let Some(event_id) = done_before(home, &intent).await? {
+            return Ok(event_id);
+        }
+        let mut chain = Chain::on(home, room).await?;
+        let event_id = chain.push(intent.clone()).await?;
+        match chain.commit().await {
+            Ok(_) => return Ok(event_id),
+            Err(Failed::Overtaken) => {}
+            Err(Failed::Broken(error)) => return Err(error.into()),
+        }
+    }
+    Err(Refusal::unavailable("The room is too busy; try again in a moment"))
+}
+
+/// What an earlier request with the same transaction id led to.
+pub async fn done_before(home: &Home, intent: &Intent) -> Answer<Option<OwnedEventId>> {
+    let Some(txn) = &intent.txn else { return Ok(None) };
+    let (user, device) = (intent.sender.as_str(), txn.device_id.as_str());
+    let event_id = store::events::of_txn(&home.db, user, device, &txn.key()).await?;
+    Ok(event_id.and_then(|event_id| EventId::parse(event_id).ok()))
+}
+
+/// Why a chain did not come to be.
+#[derive(Debug)]
+pub enum Failed {
+    /// The room moved on, or the transaction was done before: look again.
+    Overtaken,
+    /// The database did not keep it.
+    Broken(store::Error),
+}
+
+impl From<Failed> for Refusal {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Overtaken => Refusal::unavailable("The room is too busy; try again in a moment"),
+            Failed::Broken(error) => error.into(),
+        }
+    }
+}
+
+/// Events under construction, one on the other.
+pub struct Chain {
+    home: Home,
+    place: Place,
+    pub(super) room_id: Option<OwnedRoomId>,
+    pub(super) rules: &'static RoomVersionRules,
+    head: Head,
+    head_before: String,
+    pub(super) batch: Batch,
+    /// Events of this chain, which nobody else can find yet.
+    fresh: HashMap<OwnedEventId, Arc<Event>>,
+    effects: Vec<Effect>,
+    pub(super) joined: i64,
+    pub(super) invited: i64,
+}
+
+/// Where the chain hangs.
+enum Place {
+    Known(Arc<Room>, OwnedMutexGuard<Option<Head>>),
+    New(PosRef, RoomVersionId),
+}
+
+impl Chain {
+    /// Takes the lock of a room.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn on(home: &Home, room: &Arc<Room>) -> Answer<Self> {
+        let mut guard = room.head.clone().lock_owned().await;
+        let head = match &*guard {
+            Some(head) => head.clone(),
+            None => guard.insert(memory::read_head(home, room).await?).clone(),
+        };
+        let place = Place::Known(room.clone(), guard);
+        Ok(Chain::hung(home, place, Batch::new(), room.rules, head, Some(room.room_id.clone())))
+    }
+
+    /// Begins a room; the first event pushed must be its create event. `room_id` is `None` where the
+    /// create event makes it (version 12).
+    ///
+    /// # Errors
+    /// `M_UNSUPPORTED_ROOM_VERSION`
+    pub fn new_room(home: &Home, version: &RoomVersionId, room_id: Option<OwnedRoomId>) -> Answer<Self> {
+        let rules = rules::versions::rules(version)?;
+        let head = Head { extremities: Vec::new(), depth: 0, root: Root::EMPTY };
+        let mut batch = Batch::new();
+        let place = Place::New(batch.pos(), version.clone());
+        Ok(Chain::hung(home, place, batch, rules, head, room_id))
+    }
+
+    fn hung(
+        home: &Home,
+        place: Place,
+        batch: Batch,
+        rules: &'static RoomVersionRules,
+        head: Head,
+        room_id: Option<OwnedRoomId>,
+    ) -> Self {
+        Chain {
+            home: home.clone(),
+            place,
+            room_id,
+            rules,
+            head_before: head.to_text(),
+            head,
+            batch,
+            fresh: HashMap::new(),
+            effects: Vec::new(),
+            joined: 0,
+            invited: 0,
+        }
+    }
+
+    /// Builds, authorises and adds an event. Answers its id, or that of the state event which says the
+    /// same already.
+    ///
+    /// # Errors
+    /// `M_FORBIDDEN`, `M_TOO_LARGE`, `M_BAD_JSON`; the chain is unchanged and may be used further.
+    pub async fn push(&mut self, intent: Intent) -> Answer<OwnedEventId> {
+        if intent.event_type == "m.room.redaction" && intent.redacts.is_none() {
+            return Err(Refusal::bad_json("A redaction must say which event it redacts"));
+        }
+        let replaced = match &intent.state_key {
+            Some(state_key) => self.state(&intent.event_type, state_key).await?,
+            None => None,
+        };
+        if let Some(same) = replaced.as_ref().filter(|event| says_the_same(event, &intent)) {
+            return Ok(same.event_id().to_owned());
+        }
+        let redacted = match &intent.redacts {
+            Some(target) => Some(effects::redacted(&self.home, self, target, &intent.sender).await?),
+            None => None,
+        };
+        let txn = intent.txn.clone();
+        let event = self.build(intent).await?;
+        self.add(event, replaced, redacted, txn).await
+    }
+
+    /// The event in the chain's state at `(event_type, state_key)`.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn state(&self, event_type: &str, state_key: &str) -> Answer<Option<Arc<Event>>> {
+        match state::get(&self.home, self.head.root, event_type, state_key).await? {
+            Some(event_id) => self.event(&event_id).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn event(&self, event_id: &EventId) -> Answer<Arc<Event>> {
+        match (self.fresh.get(event_id), &self.place) {
+            (Some(event), _) => Ok(event.clone()),
+            (None, Place::Known(room, _)) => state::event_by_id(&self.home, room, event_id).await,
+            (None, Place::New(..)) => Err(Refusal::broken("a new room knows an event from elsewhere")),
+        }
+    }
+
+    async fn build(&self, intent: Intent) -> Answer<Arc<Event>> {
+        let Intent { sender, event_type, state_key, content, redacts, .. } = intent;
+        let auth_types =
+            authorization::auth_types(&event_type, &sender, state_key.as_deref(), &content, self.rules)?;
+        let mut auth: Vec<(&str, String, Arc<Event>)> = Vec::with_capacity(auth_types.len() + 1);
+        for (auth_type, auth_key) in auth_types {
+            if let Some(event) = self.state(auth_type, &auth_key).await? {
+                auth.push((auth_type, auth_key, event));
+            }
+        }
+        let auth_events = auth.iter().map(|(_, _, event)| event.event_id().to_owned()).collect();
+        // Since version 12 the create event is known by the room id, not named among the auth events.
+        let has_create = auth.iter().any(|(auth_type, ..)| *auth_type == "m.room.create");
+        if !has_create && let Some(create) = self.state("m.room.create", "").await? {
+            auth.push(("m.room.create", String::new(), create));
+        }
+        let draft = Draft {
+            room_id: self.room_id.clone(),
+            sender,
+            event_type,
+            state_key,
+            content,
+            redacts,
+            prev_events: self.head.extremities.clone(),
+            auth_events,
+            depth: self.head.depth.saturating_add(1).min(DEPTH_MAX),
+            origin_server_ts: intent.origin_server_ts.unwrap_or_else(|| self.home.clock.timestamp()),
+        };
+        let event = Event::build(draft, &self.home.signing_key, self.home.server_name(), self.rules)?;
+        authorization::authorize(&event, self.rules, |auth_type, auth_key| {
+            auth.iter().find(|(t, k, _)| *t == auth_type && k == auth_key).map(|(_, _, event)| event.clone())
+        })?;
+        Ok(Arc::new(event))
+    }
+
+    async fn add(
+        &mut self,
+        event: Arc<Event>,
+        replaced: Option<Arc<Event>>,
+        redacted: Option<Arc<Event>>,
+        txn: Option<Txn>,
+    ) -> Answer<OwnedEventId> {
+        let event_id = event.event_id().to_owned();
+        let mut root = self.head.root;
+        if let Some(state_key) = event.state_key() {
+            let change = Entry::new(event.event_type(), state_key, &event_id);
+            let grown = state::put(&self.home, root, vec![change]).await?;
+            root = grown.root;
+            for (name, node) in grown.nodes {
+                store::state::put(&mut self.batch, name.as_bytes(), node.to_bytes());
+            }
+        }
+        let pos = match (&mut self.place, self.head.extremities.is_empty()) {
+            (Place::New(key, version), true) => {
+                let room_id = self.room_id.get_or_insert_with(|| event.room_id().to_owned());
+                store::rooms::create(&mut self.batch, *key, room_id.as_str(), version.as_str(), false);
+                *key
+            }
+            _ => self.batch.pos(),
+        };
+        let effect = Effect { pos, event: event.clone(), root, replaced, redacted, txn };
+        effects::store(&self.home.clone(), self, &effect)?;
+        self.effects.push(effect);
+        self.fresh.insert(event_id.clone(), event.clone());
+        self.head = Head { extremities: vec![event_id.clone()], depth: event.depth(), root };
+        Ok(event_id)
+    }
+
+    /// The room's key as a parameter of a statement.
+    pub fn room_key(&self) -> Value<'static> {
+        match &self.place {
+            Place::Known(room, _) => room.key.into(),
+            Place::New(key, _) => (*key).into(),
+        }
+    }
+
+    /// The room that the chain hangs in, unless it is new.
+    pub fn room(&self) -> Option<&Arc<Room>> {
+        match &self.place {
+            Place::Known(room, _) => Some(room),
+            Place::New(..) => None,
+        }
+    }
+
+    /// The room's id, once the create event is there.
+    pub fn room_id(&self) -> Option<&OwnedRoomId> {
+        self.room_id.as_ref()
+    }
+
+    /// Further statements that happen together with the events.
+    pub fn batch(&mut self) -> &mut Batch {
+        &mut self.batch
+    }
+
+    /// Hands the events to the writer and waits until they are durable. Answers the room.
+    ///
+    /// # Errors
+    /// [`Failed`]; nothing of the chain happened then.
+    pub async fn commit(mut self) -> Result<Option<Arc<Room>>, Failed> {
+        let Some(last) = self.effects.last() else {
+            let room = self.room().cloned();
+            return Ok(room);
+        };
+        let counts = (self.joined, self.invited);
+        let (old, new) = (self.head_before.clone(), self.head.to_text());
+        let (room_key, last_pos) = (self.room_key(), last.pos);
+        store::rooms::advance(&mut self.batch, room_key, (&old, &new), counts, last_pos);
+        let Chain { home, place, mut batch, effects, head, room_id, .. } = self;
+        match place {
+            Place::Known(room, mut guard) => {
+                for effect in &effects {
+                    home.rooms.events.insert(effect.event.event_id().to_owned(), effect.event.clone());
+                }
+                let (home_then, room_then) = (home.clone(), room.clone());
+                batch.then(move |at| effects::happened(&home_then, &room_then, effects, at));
+                let commit = home.db.enqueue(batch);
+                *guard = Some(head);
+                drop(guard);
+                match commit.await {
+                    Ok(_) => Ok(Some(room)),
+                    Err(error) => {
+                        *room.head.lock().await = None;
+                        Err(Failed::of(error))
+                    }
+                }
+            }
+            Place::New(key, version) => {
+                let room_id = room_id.ok_or(Failed::Overtaken)?;
+                let home_then = home.clone();
+                batch.then(move |at| match Room::new(at.at(key), room_id, version) {
+                    Ok(room) => {
+                        let room = home_then.rooms.insert(room);
+                        effects::happened(&home_then, &room, effects, at);
+                    }
+                    Err(refusal) => tracing::error!(%refusal, "a new room can not be read"),
+                });
+                let at = home.db.commit(batch).await.map_err(Failed::of)?;
+                Ok(memory::find_by_key(&home, at.at(key)).await.ok())
+            }
+        }
+    }
+}
+
+impl Failed {
+    fn of(error: store::Error) -> Self {
+        match error {
+            store::Error::Refused { .. } => Failed::Overtaken,
+            error => Failed::Broken(error),
+        }
+    }
+}
+
+/// The largest depth that an event may name.
+const DEPTH_MAX: u64 = (1 << 53) - 1;
+
+/// Whether a state event says what `intent` wants to say, by the same sender.
+fn says_the_same(event: &Event, intent: &Intent) -> bool {
+    *event.sender() == *intent.sender
+        && event.content_as::<CanonicalJsonObject>().is_ok_and(|content| content == intent.content)
+}

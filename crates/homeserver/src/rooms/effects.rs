@@ -1,0 +1,200 @@
+//! What follows from an event: in the database with it, in memory once it is durable.
+
+use std::sync::Arc;
+
+use rules::{event::Event, power_levels::PowerLevels, redaction, state_tree::Root};
+use ruma::{EventId, OwnedEventId, OwnedUserId, UserId, events::room::member::MembershipState};
+use serde::Deserialize;
+use store::{PosRef, Positions, events::NewEvent, members::NewMember};
+
+use super::{
+    chain::{Chain, Txn},
+    memory::Room,
+    state,
+    timeline::TimelineEvent,
+};
+use crate::{
+    Home,
+    refusal::{Answer, Refusal},
+};
+
+/// An event that is about to be stored.
+pub(super) struct Effect {
+    /// Its position.
+    pub(super) pos: PosRef,
+    /// The event.
+    pub(super) event: Arc<Event>,
+    /// The state after it.
+    pub(super) root: Root,
+    /// The state event whose place it takes.
+    pub(super) replaced: Option<Arc<Event>>,
+    /// The event it redacts, pruned.
+    pub(super) redacted: Option<Arc<Event>>,
+    /// The transaction it was asked with.
+    pub(super) txn: Option<Txn>,
+}
+
+/// What a member event says, as far as the store keeps it beside the event. Lenient: what is not
+/// text counts as absent, for the authorization rules do not look at it.
+#[derive(Deserialize)]
+pub(super) struct MemberContent {
+    pub(super) membership: MembershipState,
+    #[serde(default, deserialize_with = "text_or_nothing")]
+    pub(super) displayname: Option<String>,
+    #[serde(default, deserialize_with = "text_or_nothing")]
+    pub(super) avatar_url: Option<String>,
+}
+
+fn text_or_nothing<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(match serde_json::Value::deserialize(from)? {
+        serde_json::Value::String(text) => Some(text),
+        _ => None,
+    })
+}
+
+#[derive(Deserialize)]
+struct Relation {
+    #[serde(rename = "m.relates_to")]
+    relates_to: Option<RelatesTo>,
+}
+
+#[derive(Deserialize)]
+struct RelatesTo {
+    rel_type: String,
+    event_id: OwnedEventId,
+}
+
+/// What remains of `target` if `sender` redacts it.
+///
+/// # Errors
+/// `M_NOT_FOUND` if the room has no such event, `M_FORBIDDEN` if it is another's and the sender has
+/// not the power.
+pub(super) async fn redacted(
+    home: &Home,
+    chain: &Chain,
+    target: &EventId,
+    sender: &UserId,
+) -> Answer<Arc<Event>> {
+    let unknown = || Refusal::not_found("There is no such event in the room");
+    let room = chain.room().ok_or_else(unknown)?;
+    let stored = store::events::by_id(&home.db, target.as_str()).await?;
+    stored.filter(|stored| stored.room == room.key).ok_or_else(unknown)?;
+    let event = state::event_by_id(home, room, target).await?;
+    if event.sender() != sender {
+        let create = chain.state("m.room.create", "").await?.ok_or_else(unknown)?;
+        let levels = chain.state("m.room.power_levels", "").await?;
+        let levels = PowerLevels::of(&create, levels.as_deref(), chain.rules)?;
+        if levels.user(sender) < levels.redact().into() {
+            return Err(Refusal::forbidden(format!(
+                "{sender} may redact only their own events: it takes power level {}",
+                levels.redact()
+            )));
+        }
+    }
+    let pruned = redaction::redacted(event.json(), chain.rules)?;
+    Ok(Arc::new(Event::parse(target.to_owned(), pruned.into(), chain.rules)?))
+}
+
+/// Adds to the chain's batch what is stored with an event.
+pub(super) fn store(home: &Home, chain: &mut Chain, effect: &Effect) -> Answer<()> {
+    let Effect { pos, event, .. } = effect;
+    let room = chain.room_key();
+    let (event_id, sender) = (event.event_id().as_str(), event.sender().as_str());
+    if let Some(txn) = &effect.txn {
+        let now_ms = home.clock.now_ms();
+        store::events::claim_txn(
+            &mut chain.batch,
+            sender,
+            txn.device_id.as_str(),
+            &txn.key(),
+            event_id,
+            now_ms,
+        );
+    }
+    let new = NewEvent {
+        room: room.clone(),
+        event_id,
+        event_type: event.event_type(),
+        state_key: event.state_key(),
+        sender,
+        origin_server_ts: u64::from(event.origin_server_ts().0).try_into().unwrap_or(i64::MAX),
+        json: event.json().clone(),
+        state_root: effect.root.as_bytes(),
+        replaces: effect.replaced.as_ref().map(|event| event.event_id().as_str()),
+        txn: effect.txn.as_ref().map(|txn| (txn.device_id.as_str(), txn.txn_id.as_str())),
+    };
+    store::events::append(&mut chain.batch, *pos, new);
+    if let Some(pruned) = &effect.redacted {
+        let target = pruned.event_id().as_str();
+        store::events::redact(&mut chain.batch, target, pruned.json().clone(), event_id);
+    }
+    if event.event_type() == "m.room.member" && event.state_key().is_some() {
+        store_member(chain, effect)?;
+    }
+    if let Ok(Relation { relates_to: Some(RelatesTo { rel_type, event_id }) }) = event.content_as() {
+        let points_to = (event_id.as_str(), rel_type.as_str());
+        store::relations::add(&mut chain.batch, room, *pos, points_to, event.event_type(), sender);
+    }
+    Ok(())
+}
+
+fn store_member(chain: &mut Chain, effect: &Effect) -> Answer<()> {
+    let event = &effect.event;
+    let content: MemberContent = event.content_as()?;
+    let before = effect.replaced.as_ref().map(|event| event.content_as::<MemberContent>()).transpose()?;
+    let before = before.map(|content| content.membership);
+    let count = |wanted: MembershipState| {
+        i64::from(content.membership == wanted) - i64::from(before.as_ref() == Some(&wanted))
+    };
+    chain.joined += count(MembershipState::Join);
+    chain.invited += count(MembershipState::Invite);
+    let room = chain.room_key();
+    let member = NewMember {
+        user_id: event.state_key().unwrap_or_default(),
+        room,
+        membership: content.membership.as_str(),
+        event_id: event.event_id().as_str(),
+        sender: event.sender().as_str(),
+        display_name: content.displayname.as_deref(),
+        avatar_url: content.avatar_url.as_deref(),
+    };
+    store::members::set(&mut chain.batch, effect.pos, member);
+    Ok(())
+}
+
+/// Brings into memory what is durable now. Runs on the writer, in the order of positions, before
+/// anybody can see them.
+pub(super) fn happened(home: &Home, room: &Arc<Room>, effects: Vec<Effect>, at: &Positions) {
+    let mut others: Vec<OwnedUserId> = Vec::new();
+    let mut upto = 0;
+    for Effect { pos, event, root, replaced, redacted, txn } in effects {
+        upto = at.at(pos);
+        home.rooms.events.insert(event.event_id().to_owned(), event.clone());
+        if let Some(pruned) = redacted {
+            home.rooms.events.insert(pruned.event_id().to_owned(), pruned.clone());
+            room.redact_in_tail(&pruned, event.event_id());
+        }
+        if event.event_type() == "m.room.member"
+            && let Some(user) = event.state_key().and_then(|user| UserId::parse(user).ok())
+            && let Ok(content) = event.content_as::<MemberContent>()
+        {
+            let here = user.server_name() == home.server_name();
+            if here {
+                room.set_joined_here(&user, content.membership == MembershipState::Join);
+                home.rooms.memberships.changed(&user);
+                others.push(user);
+            }
+        }
+        room.push_to_tail(Arc::new(TimelineEvent {
+            pos: upto,
+            event,
+            root,
+            replaces: replaced.map(|event| event.event_id().to_owned()),
+            redacted_by: None,
+            txn: txn.map(|txn| (txn.device_id, txn.txn_id)),
+            hidden: false,
+        }));
+    }
+    home.rooms.changed(room.key, upto);
+    home.bell.ring_later(upto, Some(room.clone()), others);
+}

@@ -1,0 +1,315 @@
+//! The rooms, events and state nodes that are in memory.
+//!
+//! Events and nodes never change (but for redaction), so they are simply cached within a budget of
+//! bytes. A [`Room`] is more than a copy: it carries the lock under which events are built, and its
+//! newest events. While anybody holds one, there is exactly one for each room.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
+
+use dashmap::DashMap;
+use parking_lot::{Mutex, RwLock};
+use quick_cache::{Weighter, sync::Cache};
+use rules::{
+    event::Event,
+    state_tree::{Node, Root},
+};
+use ruma::{
+    EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, UserId,
+    room_version_rules::RoomVersionRules,
+};
+use store::rooms::StoredRoom;
+
+use crate::{
+    Home,
+    refusal::{Answer, Refusal},
+    rooms::{TimelineEvent, memberships::Memberships},
+};
+
+/// Bytes of events kept in memory.
+const EVENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Bytes of state nodes kept in memory.
+const NODE_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// Events that a room keeps at hand for those who follow it.
+const TAIL_EVENTS_MAX: usize = 64;
+
+/// Rooms that may stay in memory while nobody uses them.
+const IDLE_ROOMS_MAX: usize = 4_096;
+
+/// Rooms, events and state nodes in memory.
+pub struct Memory {
+    by_id: DashMap<OwnedRoomId, Arc<Room>>,
+    by_key: DashMap<i64, Arc<Room>>,
+    /// Held while a room is brought in, so that it comes in once.
+    loading: tokio::sync::Mutex<()>,
+    /// When something last happened in each room, since the server started.
+    last_change: DashMap<i64, i64>,
+    /// The rooms of users, as the store has them.
+    pub memberships: Memberships,
+    /// Parsed events.
+    pub events: Cache<OwnedEventId, Arc<Event>, ByBytes>,
+    /// Nodes of state trees.
+    pub nodes: Cache<Root, Arc<Node>, ByBytes>,
+}
+
+/// Weighs what is cached, in bytes.
+#[derive(Clone)]
+pub struct ByBytes;
+
+impl Weighter<OwnedEventId, Arc<Event>> for ByBytes {
+    fn weight(&self, _: &OwnedEventId, event: &Arc<Event>) -> u64 {
+        event.json().len() as u64 + 600
+    }
+}
+
+impl Weighter<Root, Arc<Node>> for ByBytes {
+    fn weight(&self, _: &Root, node: &Arc<Node>) -> u64 {
+        node.weight() as u64
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Memory {
+    /// Nothing in memory.
+    pub fn new() -> Self {
+        // An event has about a kilobyte, a node half of one: the estimates only size the tables.
+        Memory {
+            by_id: DashMap::new(),
+            by_key: DashMap::new(),
+            loading: tokio::sync::Mutex::new(()),
+            last_change: DashMap::new(),
+            memberships: Memberships::new(),
+            events: Cache::with_weighter(16_384, EVENT_BYTES_MAX, ByBytes),
+            nodes: Cache::with_weighter(16_384, NODE_BYTES_MAX, ByBytes),
+        }
+    }
+
+    /// Notes that something happened in a room. Called on the writer, before `pos` is published.
+    pub fn changed(&self, room: i64, pos: i64) {
+        self.last_change.insert(room, pos);
+    }
+
+    /// The position of what last happened in a room, if that was since the server started.
+    pub fn last_change(&self, room: i64) -> Option<i64> {
+        self.last_change.get(&room).map(|pos| *pos)
+    }
+
+    /// Takes a room in, or answers the one that is there already.
+    pub(super) fn insert(&self, room: Room) -> Arc<Room> {
+        let room = self.by_key.entry(room.key).or_insert_with(|| Arc::new(room)).clone();
+        self.by_id.insert(room.room_id.clone(), room.clone());
+        room
+    }
+
+    /// Lets go of rooms that nobody uses, once there are too many. Only while `loading` is held.
+    fn make_room(&self) {
+        if self.by_id.len() < IDLE_ROOMS_MAX {
+            return;
+        }
+        // Two references are the maps' own; a third belongs to somebody at work.
+        let idle: Vec<_> = self.by_id.iter().filter(|room| Arc::strong_count(room) <= 2).collect();
+        let idle: Vec<_> = idle.iter().take(IDLE_ROOMS_MAX / 4).map(|room| room.room_id.clone()).collect();
+        for room_id in idle {
+            let gone = self.by_id.remove_if(&room_id, |_, room| Arc::strong_count(room) <= 2);
+            if let Some((_, room)) = gone {
+                // Whoever found it by its key in the meantime keeps it in use.
+                if self.by_key.remove_if(&room.key, |_, room| Arc::strong_count(room) <= 2).is_none() {
+                    self.by_id.insert(room_id, room);
+                }
+            }
+        }
+    }
+}
+
+/// A room in memory.
+pub struct Room {
+    /// The room's key: the position of its create event.
+    pub key: i64,
+    /// The room id.
+    pub room_id: OwnedRoomId,
+    /// The room version.
+    pub version: RoomVersionId,
+    /// What that version says.
+    pub rules: &'static RoomVersionRules,
+    /// Where the room stands; `None` until it is read, and again if a commit failed.
+    pub(super) head: Arc<tokio::sync::Mutex<Option<Head>>>,
+    tail: RwLock<Tail>,
+    joined_here: Mutex<HashSet<OwnedUserId>>,
+}
+
+/// Where a room stands: what the next event is built on.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The forward extremities.
+    pub extremities: Vec<OwnedEventId>,
+    /// The depth of the deepest of them.
+    pub depth: u64,
+    /// The state after them.
+    pub root: Root,
+}
+
+impl Head {
+    /// As the store compares it.
+    pub fn to_text(&self) -> String {
+        self.extremities.iter().map(|event_id| event_id.as_str()).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// The newest events of a room.
+#[derive(Default)]
+struct Tail {
+    /// Every event after this position is in `events`; `None` while nothing is known.
+    since: Option<i64>,
+    events: VecDeque<Arc<TimelineEvent>>,
+}
+
+impl Room {
+    pub(super) fn new(key: i64, room_id: OwnedRoomId, version: RoomVersionId) -> Answer<Self> {
+        Ok(Room {
+            rules: rules::versions::rules(&version)?,
+            key,
+            room_id,
+            version,
+            head: Arc::default(),
+            tail: RwLock::default(),
+            joined_here: Mutex::default(),
+        })
+    }
+
+    /// Where the room stands now.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn head(&self, home: &Home) -> Answer<Head> {
+        let mut head = self.head.lock().await;
+        match &*head {
+            Some(head) => Ok(head.clone()),
+            None => Ok(head.insert(read_head(home, self).await?).clone()),
+        }
+    }
+
+    /// The events of the room after `since` and at or before `upto`, oldest first; `None` if not all
+    /// of them are at hand.
+    pub fn newest(&self, since: i64, upto: i64) -> Option<Vec<Arc<TimelineEvent>>> {
+        let tail = self.tail.read();
+        if tail.since.is_none_or(|from| from > since) {
+            return None;
+        }
+        let events = tail.events.iter().rev().skip_while(|event| event.pos > upto);
+        let mut events: Vec<_> = events.take_while(|event| event.pos > since).cloned().collect();
+        events.reverse();
+        Some(events)
+    }
+
+    pub(super) fn push_to_tail(&self, event: Arc<TimelineEvent>) {
+        let mut tail = self.tail.write();
+        tail.since.get_or_insert(event.pos - 1);
+        tail.events.push_back(event);
+        if tail.events.len() > TAIL_EVENTS_MAX {
+            tail.since = tail.events.pop_front().map(|event| event.pos);
+        }
+    }
+
+    /// Puts the pruned event in the place of the one that was redacted.
+    pub(super) fn redact_in_tail(&self, pruned: &Arc<Event>, redaction: &EventId) {
+        let mut tail = self.tail.write();
+        for event in tail.events.iter_mut().filter(|event| event.event.event_id() == pruned.event_id()) {
+            let mut redacted = TimelineEvent::clone(event);
+            redacted.event = pruned.clone();
+            redacted.redacted_by = Some(redaction.to_owned());
+            *event = Arc::new(redacted);
+        }
+    }
+
+    /// Notes whether a user of this server is joined.
+    pub(super) fn set_joined_here(&self, user: &UserId, joined: bool) {
+        let mut here = self.joined_here.lock();
+        if joined {
+            here.insert(user.to_owned());
+        } else {
+            here.remove(user);
+        }
+    }
+
+    /// The users of this server who are joined.
+    pub fn joined_here(&self) -> Vec<OwnedUserId> {
+        self.joined_here.lock().iter().cloned().collect()
+    }
+
+    /// Calls `f` with the users of this server who are joined, under a lock: `f` must be short.
+    pub fn with_joined_here<T>(&self, f: impl FnOnce(&HashSet<OwnedUserId>) -> T) -> T {
+        f(&self.joined_here.lock())
+    }
+}
+
+/// The room with this id.
+///
+/// # Errors
+/// `M_NOT_FOUND` if this server does not know it.
+pub async fn find(home: &Home, room_id: &RoomId) -> Answer<Arc<Room>> {
+    if let Some(room) = home.rooms.by_id.get(room_id) {
+        return Ok(room.clone());
+    }
+    let stored = store::rooms::by_id(&home.db, room_id.as_str()).await?;
+    bring_in(home, stored).await
+}
+
+/// The room with this key.
+///
+/// # Errors
+/// `M_NOT_FOUND` if there is none.
+pub async fn find_by_key(home: &Home, key: i64) -> Answer<Arc<Room>> {
+    if let Some(room) = home.rooms.by_key.get(&key) {
+        return Ok(room.clone());
+    }
+    let stored = store::rooms::by_key(&home.db, key).await?;
+    bring_in(home, stored).await
+}
+
+async fn bring_in(home: &Home, stored: Option<StoredRoom>) -> Answer<Arc<Room>> {
+    let stored = stored.ok_or_else(|| Refusal::not_found("This server does not know that room"))?;
+    let _alone = home.rooms.loading.lock().await;
+    if let Some(room) = home.rooms.by_key.get(&stored.room) {
+        return Ok(room.clone());
+    }
+    let damaged = |_| Refusal::broken(format!("the room {} is stored with a malformed id", stored.room_id));
+    let room_id = RoomId::parse(&*stored.room_id).map_err(damaged)?;
+    let version = RoomVersionId::try_from(&*stored.version).map_err(damaged)?;
+    let room = Room::new(stored.room, room_id, version)?;
+    let joined = store::members::users(&home.db, stored.room, "join").await?;
+    let joined = joined.into_iter().filter_map(|user| OwnedUserId::try_from(user).ok());
+    *room.joined_here.lock() = joined.filter(|user| user.server_name() == home.server_name()).collect();
+    home.rooms.make_room();
+    Ok(home.rooms.insert(room))
+}
+
+/// Reads where a room stands.
+pub(super) async fn read_head(home: &Home, room: &Room) -> Answer<Head> {
+    let stored = store::rooms::by_key(&home.db, room.key).await?;
+    let stored = stored.ok_or_else(|| Refusal::not_found("The room is gone"))?;
+    let ids: Vec<String> = stored.head.split(',').map(str::to_owned).collect();
+    let newest = store::events::by_ids(&home.db, &ids).await?;
+    let damaged = || Refusal::broken(format!("the head of room {} is damaged", room.room_id));
+    let mut head = Head { extremities: Vec::new(), depth: 0, root: Root::EMPTY };
+    for stored in newest {
+        let root = Root::from_bytes(&stored.state_root).ok_or_else(damaged)?;
+        let event = TimelineEvent::read(stored, room)?.event;
+        if !head.extremities.is_empty() && head.root != root {
+            // Only federation can fork a room, and it brings the resolution with it.
+            return Err(damaged());
+        }
+        head.root = root;
+        head.depth = head.depth.max(event.depth());
+        head.extremities.push(event.event_id().to_owned());
+    }
+    if head.extremities.len() == ids.len() { Ok(head) } else { Err(damaged()) }
+}
