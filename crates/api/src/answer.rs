@@ -1,0 +1,99 @@
+//! Replies as bytes, and refusals as the error object.
+
+use axum::{body::Body, response::Response};
+use bytes::Bytes;
+use homeserver::{Answer, Refusal};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use ruma::api::{OutgoingResponse, OutgoingResponseExt};
+use serde::Serialize;
+
+use crate::endpoint::Typed;
+
+/// How a reply becomes bytes. `How` tells apart ruma's types and our own.
+pub trait Reply<How>: Send {
+    /// The HTTP answer.
+    fn reply(self) -> Answer<Response>;
+}
+
+impl<T: OutgoingResponse + Send> Reply<Typed> for T {
+    fn reply(self) -> Answer<Response> {
+        let response = self
+            .try_into_http_response::<Vec<u8>>()
+            .map_err(|error| Refusal::broken(format!("the answer can not be written: {error}")))?;
+        let (mut parts, bytes) = response.into_parts();
+        open_to_all_origins(&mut parts.headers);
+        Ok(Response::from_parts(parts, Body::from(bytes)))
+    }
+}
+
+/// Replies that are bytes already.
+pub enum Written {}
+
+/// A reply of JSON bytes.
+#[derive(Debug)]
+pub struct Json(pub Bytes);
+
+impl Json {
+    /// Writes `value` as JSON.
+    ///
+    /// # Errors
+    /// A broken server, if the value has no JSON.
+    pub fn of(value: &impl Serialize) -> Answer<Self> {
+        let bytes = serde_json::to_vec(value)
+            .map_err(|error| Refusal::broken(format!("the answer can not be written: {error}")))?;
+        Ok(Json(bytes.into()))
+    }
+}
+
+impl Reply<Written> for Json {
+    fn reply(self) -> Answer<Response> {
+        Ok(json(StatusCode::OK, self.0))
+    }
+}
+
+impl Reply<Written> for Response {
+    fn reply(mut self) -> Answer<Response> {
+        open_to_all_origins(self.headers_mut());
+        Ok(self)
+    }
+}
+
+/// The error object as an answer; the one place where a refusal is logged.
+pub fn refuse(refusal: &Refusal) -> Response {
+    if refusal.status >= 500 {
+        let cause = refusal.cause.as_deref().unwrap_or(&refusal.message);
+        tracing::error!(status = refusal.status, cause, "request failed");
+    } else {
+        tracing::debug!(status = refusal.status, errcode = refusal.errcode, "request refused");
+    }
+    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = refusal.body();
+    let mut response = json(status, body.to_string().into());
+    let wait_ms = body.get("retry_after_ms").and_then(serde_json::Value::as_u64);
+    if let Some(wait_ms) = wait_ms {
+        response.headers_mut().insert(header::RETRY_AFTER, wait_ms.div_ceil(1000).into());
+    }
+    response
+}
+
+fn json(status: StatusCode, bytes: Bytes) -> Response {
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    open_to_all_origins(response.headers_mut());
+    response
+}
+
+/// Lets web clients of every origin read the answer
+/// (<https://spec.matrix.org/v1.19/client-server-api/#web-browser-clients>).
+pub fn open_to_all_origins(headers: &mut HeaderMap) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, POST, PUT, DELETE, OPTIONS"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("X-Requested-With, Content-Type, Authorization"),
+    );
+}

@@ -1,0 +1,94 @@
+//! Request bodies: collected within limits of size and time, read with the errcode that fits.
+
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use bytes::Bytes;
+use homeserver::{Answer, Refusal};
+use http::{Method, header, request::Parts};
+use ruma::api::{
+    IncomingRequest, IncomingRequestExt,
+    error::{DeserializationError, FromHttpRequestError},
+};
+use serde::de::DeserializeOwned;
+
+/// Bytes of a request body. An event has at most 65,536; a room may be created with many.
+pub const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// How long a body may take to arrive.
+pub const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// The whole body.
+///
+/// # Errors
+/// `M_TOO_LARGE` past [`BODY_BYTES_MAX`], `M_UNKNOWN` past [`BODY_TIME_MAX`] or if it breaks off.
+pub async fn collect(parts: &Parts, stream: Body) -> Answer<Bytes> {
+    let too_large = || Refusal::too_large(format!("A request body has at most {BODY_BYTES_MAX} bytes"));
+    let length = parts.headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > BODY_BYTES_MAX) {
+        return Err(too_large());
+    }
+    if length == Some(0) || (length.is_none() && parts.method == Method::GET) {
+        return Ok(Bytes::new());
+    }
+    match tokio::time::timeout(BODY_TIME_MAX, to_bytes(stream, BODY_BYTES_MAX)).await {
+        Err(_) => Err(Refusal::new(408, "M_UNKNOWN", "The request body took too long to arrive")),
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => {
+            let limited = std::error::Error::source(&error)
+                .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+            Err(if limited { too_large() } else { Refusal::unknown("The request body broke off") })
+        }
+    }
+}
+
+/// Reads JSON into a type.
+///
+/// # Errors
+/// `M_NOT_JSON` if it is none, `M_BAD_JSON` if it is not what the type takes.
+pub fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
+    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    serde_json::from_slice(bytes).map_err(|error| json_refusal(&error))
+}
+
+/// Reads a question that ruma has a type for.
+///
+/// # Errors
+/// `M_NOT_JSON`, `M_BAD_JSON`, `M_MISSING_PARAM` or `M_INVALID_PARAM`.
+pub fn read_typed<T: IncomingRequest>(request: http::Request<&[u8]>, path: &[&str]) -> Answer<T> {
+    let (mut parts, bytes) = request.into_parts();
+    let bytes = match bytes {
+        // Clients leave out a body that has nothing to say.
+        b"" if T::METHOD != Method::GET => b"{}",
+        bytes => bytes,
+    };
+    if parts.method == Method::HEAD {
+        parts.method = Method::GET;
+    }
+    T::try_from_http_request(http::Request::from_parts(parts, bytes), path).map_err(|error| match error {
+        FromHttpRequestError::Deserialization(error) => deserialization_refusal(&error, bytes),
+        error => Refusal::unrecognized(error.to_string()),
+    })
+}
+
+fn deserialization_refusal(error: &DeserializationError, bytes: &[u8]) -> Refusal {
+    match error {
+        DeserializationError::Json(error) => json_refusal(error),
+        _ if !bytes.is_empty() && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_err() => {
+            Refusal::not_json("The request body is not JSON")
+        }
+        DeserializationError::Query(error) if error.to_string().starts_with("missing field") => {
+            Refusal::missing_param(format!("The query: {error}"))
+        }
+        error => Refusal::invalid_param(format!("The path or the query: {error}")),
+    }
+}
+
+fn json_refusal(error: &serde_json::Error) -> Refusal {
+    if error.is_data() {
+        Refusal::bad_json(format!("The request body: {error}"))
+    } else {
+        Refusal::not_json(format!("The request body is not JSON: {error}"))
+    }
+}

@@ -1,0 +1,4 @@
+//! The client-server API: one file per module of the specification.
+
+pub mod room_send;
+pub mod versions;

@@ -1,0 +1,157 @@
+//! What an endpoint is: a method, the paths it is served under, and a function
+//! `verb(home, who, ask) -> Answer<reply>`.
+//!
+//! The way of a request: who asks ([`Caller`]), the body within its limits, the question as a type
+//! ([`Ask`]), the function, the reply as bytes ([`Reply`]). Whatever goes wrong on it is a
+//! [`Refusal`].
+
+use std::{future::Future, panic::AssertUnwindSafe, time::Instant};
+
+use axum::{
+    extract::{RawPathParams, Request, State, rejection::RawPathParamsRejection},
+    response::Response,
+    routing::{MethodFilter, MethodRouter, on},
+};
+use futures_util::FutureExt;
+use homeserver::{Answer, Home, Refusal};
+use http::Method;
+use ruma::api::{IncomingRequest, path_builder::PathBuilder};
+use tracing::Instrument;
+
+use crate::{
+    answer::{self, Reply},
+    body,
+    caller::{self, Caller},
+};
+
+/// One endpoint, ready to be served.
+pub struct Endpoint {
+    /// The HTTP method.
+    pub method: Method,
+    /// The paths it is served under, with `{placeholders}`.
+    pub paths: Vec<&'static str>,
+    /// What answers.
+    pub serve: MethodRouter<Home>,
+}
+
+/// How a question is read from a request. `How` tells apart ruma's types and our own.
+pub trait Ask<How>: Sized + Send + 'static {
+    /// Reads it. `path` are the decoded placeholders, in order.
+    fn read(request: http::Request<&[u8]>, path: &[&str]) -> Answer<Self>;
+}
+
+/// Questions that ruma has a type for.
+pub enum Typed {}
+
+impl<T: IncomingRequest + Send + 'static> Ask<Typed> for T {
+    fn read(request: http::Request<&[u8]>, path: &[&str]) -> Answer<Self> {
+        body::read_typed(request, path)
+    }
+}
+
+/// An endpoint that ruma knows: method and paths are those of its type.
+pub fn endpoint<A, Who, R, How, F, Fut>(verb: F) -> Endpoint
+where
+    A: IncomingRequest + Send + 'static,
+    Who: Caller,
+    R: Reply<How>,
+    How: 'static,
+    F: Fn(Home, Who, A) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Answer<R>> + Send,
+{
+    let paths: Vec<_> = A::PATH_BUILDER.all_paths().collect();
+    at::<A, Typed, Who, R, How, F, Fut>(A::METHOD, &paths, verb)
+}
+
+/// An endpoint under paths of its own.
+pub fn at<A, AskHow, Who, R, How, F, Fut>(method: Method, paths: &[&'static str], verb: F) -> Endpoint
+where
+    A: Ask<AskHow>,
+    Who: Caller,
+    R: Reply<How>,
+    AskHow: 'static,
+    How: 'static,
+    F: Fn(Home, Who, A) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Answer<R>> + Send,
+{
+    let name = paths.last().copied().unwrap_or_default();
+    let meter = Meter::of(&method, name);
+    let serve = move |State(home): State<Home>,
+                      path: Result<RawPathParams, RawPathParamsRejection>,
+                      request: Request| {
+        let (verb, meter) = (verb.clone(), meter.clone());
+        let span = tracing::info_span!("request", id = home.request_id(), endpoint = name);
+        async move {
+            let begun = meter.begin();
+            let served = AssertUnwindSafe(serve(&home, path, request, verb)).catch_unwind().await;
+            let response = match served.unwrap_or_else(|_| Err(Refusal::broken("the endpoint panicked"))) {
+                Ok(response) => response,
+                Err(refusal) => answer::refuse(&refusal),
+            };
+            meter.end(begun, response.status().as_u16());
+            response
+        }
+        .instrument(span)
+    };
+    let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
+    Endpoint { method, paths: paths.to_vec(), serve: on(filter, serve) }
+}
+
+async fn serve<A, AskHow, Who, R, How, Fut>(
+    home: &Home,
+    path: Result<RawPathParams, RawPathParamsRejection>,
+    request: Request,
+    verb: impl Fn(Home, Who, A) -> Fut,
+) -> Answer<Response>
+where
+    A: Ask<AskHow>,
+    Who: Caller,
+    R: Reply<How>,
+    Fut: Future<Output = Answer<R>>,
+{
+    let path = path.map_err(|_| Refusal::invalid_param("The path is not percent-encoded UTF-8"))?;
+    let path: Vec<&str> = path.iter().map(|(_, value)| value).collect();
+    let (parts, stream) = request.into_parts();
+    let who = Who::identify(home, &caller::Knock::of(home, &parts)).await?;
+    let bytes = body::collect(&parts, stream).await?;
+    let ask = A::read(http::Request::from_parts(parts, &*bytes), &path)?;
+    verb(home.clone(), who, ask).await?.reply()
+}
+
+/// Counts the requests of one endpoint and how long they took.
+#[derive(Clone)]
+struct Meter {
+    seconds: metrics::Histogram,
+    under_way: metrics::Gauge,
+    refused: metrics::Counter,
+    broken: metrics::Counter,
+}
+
+impl Meter {
+    fn of(method: &Method, name: &'static str) -> Self {
+        let labels = [("method", method.to_string()), ("endpoint", name.to_owned())];
+        Meter {
+            seconds: metrics::histogram!("hearth_request_seconds", &labels),
+            under_way: metrics::gauge!("hearth_requests_under_way", &labels),
+            refused: metrics::counter!("hearth_requests_refused_total", &labels),
+            broken: metrics::counter!("hearth_requests_broken_total", &labels),
+        }
+    }
+
+    // How long a request took is measured, not decided upon: the ambient clock is right here.
+    #[allow(clippy::disallowed_methods)]
+    fn begin(&self) -> Instant {
+        self.under_way.increment(1.0);
+        Instant::now()
+    }
+
+    fn end(&self, begun: Instant, status: u16) {
+        self.under_way.decrement(1.0);
+        self.seconds.record(begun.elapsed());
+        match status {
+            500.. => self.broken.increment(1),
+            400.. => self.refused.increment(1),
+            _ => {}
+        }
+    }
+}
