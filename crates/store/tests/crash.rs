@@ -23,9 +23,11 @@ async fn everything_acknowledged_survives_kill_9() -> Result<()> {
                 db.rows("SELECT key, value FROM setting ORDER BY key", &[]).await?;
             let lost = acknowledged.iter().find(|key| !kept.iter().any(|(kept, _)| kept == *key));
             assert_eq!(lost, None, "of {} acknowledged", acknowledged.len());
-            let mut positions: Vec<i64> = kept.iter().filter_map(|(_, pos)| pos.parse().ok()).collect();
+            // PostgreSQL may still commit what the child had sent.
+            let positions = kept.iter().filter_map(|(_, pos)| pos.parse().ok());
+            let mut positions: Vec<i64> = positions.filter(|pos| *pos <= upto).collect();
             positions.sort_unstable();
-            assert!(positions.into_iter().eq(1..=db.upto()), "positions have holes");
+            assert!(positions.into_iter().eq(1..=upto), "positions have holes");
         }
         Ok(())
     })

@@ -310,8 +310,11 @@ async fn a_schema_from_the_future_refuses_to_start() -> Result<()> {
 #[tokio::test]
 async fn a_queue_without_end_refuses() -> Result<()> {
     testing::on_each_database(async |db: Db| {
-        // The runtime has one thread and nothing awaits, so on PostgreSQL the writer cannot start;
-        // on SQLite it may keep up, but never with gigabytes.
+        // The writer waits in a callback while the queue fills.
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let mut first = Batch::new();
+        first.then(move |_| assert!(wait.recv().is_err(), "the sender is dropped"));
+        let first = db.enqueue(first);
         let flood = || {
             let mut batch = Batch::new();
             let long = " ".repeat(32 << 20);
@@ -319,6 +322,8 @@ async fn a_queue_without_end_refuses() -> Result<()> {
             db.enqueue(batch)
         };
         let commits: Vec<_> = (0..12).map(|_| flood()).collect();
+        drop(go);
+        first.await?;
         let mut refused = 0;
         for commit in commits {
             match commit.await {
