@@ -17,14 +17,15 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::ConnectInfo};
+use api::caller::PeerAddress;
+use axum::Router;
 use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{sleep, timeout},
 };
@@ -33,6 +34,9 @@ use tracing::{debug, warn};
 
 /// Connections that are open at once, over all listeners of one kind.
 pub const CONNECTIONS_MAX: u32 = 20_000;
+/// Connections that the operating system holds until they are accepted. With the 128 of the standard
+/// library a crowd waits a second for its second try.
+const BACKLOG_MAX: u32 = 4096;
 /// File descriptors that are left for everything that is no connection of a client.
 const DESCRIPTORS_RESERVED: u64 = 512;
 /// How long the last answers on a closing connection may take to be sent.
@@ -76,8 +80,12 @@ pub struct Door {
 
 impl Door {
     /// Takes `address`; port 0 takes a free one. At most `connections_max` are open at once.
-    pub async fn open(address: SocketAddr, router: Router, connections_max: u32) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+    pub fn open(address: SocketAddr, router: Router, connections_max: u32) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A restart must not wait until the last connections of the old process are forgotten.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG_MAX)?;
         Ok(Self {
             address: listener.local_addr()?,
             listener,
@@ -230,7 +238,7 @@ async fn answer(
     requests: Arc<Requests>,
 ) -> Result<axum::response::Response, std::convert::Infallible> {
     let _under_way = UnderWay::begin(requests);
-    request.extensions_mut().insert(ConnectInfo(peer));
+    request.extensions_mut().insert(PeerAddress(peer.ip()));
     router.call(request).await
 }
 

@@ -31,7 +31,7 @@ async fn serve(connections_max: u32, patience: Patience) -> Served {
     };
     let router = Router::new().route("/hello", get(async || "hi")).route("/slow", get(slow));
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    let door = Door::open(address, router, connections_max).await.expect("a port is free");
+    let door = Door::open(address, router, connections_max).expect("a port is free");
     let door = door.with_patience(patience);
     let (stop, stopping) = watch::channel(false);
     let address = door.address();
