@@ -4,10 +4,12 @@
 //! and say what may be asked and written there.
 
 pub mod accounts;
+pub mod aliases;
 pub mod database;
 pub mod devices;
 pub mod events;
 pub mod members;
+pub mod profiles;
 pub mod relations;
 pub mod rooms;
 pub mod settings;
