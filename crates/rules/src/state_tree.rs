@@ -75,6 +75,7 @@ impl Entry {
 
 /// A node of the tree, as kept in memory.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a box would cost every step down the tree a cache miss")]
 pub enum Node {
     /// At most [`LEAF_ENTRIES_MAX`] entries, in the order of `(type, state_key)`.
     Leaf(Vec<Entry>),

@@ -1,4 +1,8 @@
 //! The whole server over HTTP, each test on both databases.
 
+#![allow(unreachable_pub, reason = "a test is no library")]
+#![allow(dead_code, reason = "the harness offers more than the tests of one day use")]
+#![allow(clippy::field_reassign_with_default, reason = "a configuration reads best as one")]
+
 mod harness;
 mod rooms_send;
