@@ -81,9 +81,10 @@ impl File {
         self.path.starts_with(&format!("crates/{name}/"))
     }
 
-    /// Whether it holds only tests.
+    /// Whether it holds only tests, or what measures.
     pub(crate) fn is_test(&self) -> bool {
-        self.path.contains("/tests/") || self.path.contains("/testing") || self.path.ends_with("tests.rs")
+        let folders = ["/tests/", "/testing", "/examples/", "/benches/"];
+        folders.iter().any(|folder| self.path.contains(folder)) || self.path.ends_with("tests.rs")
     }
 
     /// The lines of code with their numbers, up to the tests at the end of the file.
