@@ -111,6 +111,7 @@ impl Door {
     pub async fn serve(self, mut stop: watch::Receiver<bool>, drain_max: Duration) {
         let builder = Arc::new(builder(self.patience));
         let patience = self.patience;
+        let open = metrics::gauge!("hearth_connections_open");
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -121,8 +122,11 @@ impl Door {
                 continue;
             };
             let (builder, router, stop) = (builder.clone(), self.router.clone(), stop.clone());
+            let open = open.clone();
             tokio::spawn(async move {
+                open.increment(1);
                 converse(&builder, stream, peer, router, (patience, stop)).await;
+                open.decrement(1);
                 drop(place);
             });
         }

@@ -3,9 +3,16 @@
 //! The other crates count with the `metrics` crate where the work is done; here stands how the
 //! figures are kept, what they mean, and what the operating system says about the process.
 
-use std::{fmt::Write as _, fs, sync::Arc};
+use std::{fmt::Write as _, fs};
 
-use axum::{Router, extract::State, http::header::CONTENT_TYPE, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderName, header::CONTENT_TYPE},
+    routing::get,
+};
+use homeserver::Home;
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Bounds of durations, in seconds: from a read of the database to a long poll.
@@ -14,25 +21,55 @@ const SECONDS: [f64; 14] =
 /// Bounds of counts: how many batches the writer commits together, and the like.
 const COUNTS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
-/// From now on figures are kept. Once per process.
+/// From now on figures are kept. Once per process, before anything is counted.
 pub fn begin() -> Result<PrometheusHandle, BuildError> {
-    PrometheusBuilder::new()
+    let kept = PrometheusBuilder::new()
         .set_buckets(&COUNTS)?
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
-        .install_recorder()
+        .install_recorder()?;
+    describe();
+    Ok(kept)
+}
+
+/// What each figure means.
+fn describe() {
+    describe_histogram!("hearth_request_seconds", Unit::Seconds, "Requests and how long they took");
+    describe_gauge!("hearth_requests_under_way", "Requests that are being answered");
+    describe_counter!("hearth_requests_refused_total", "Requests answered with 4xx");
+    describe_counter!("hearth_requests_broken_total", "Requests answered with 5xx");
+    describe_gauge!("hearth_connections_open", "Connections of clients");
+    describe_gauge!("hearth_syncs_waiting", "Long polls that wait for something to happen");
+    describe_gauge!("hearth_cache_bytes", Unit::Bytes, "What is kept in memory of the database");
+    describe_counter!("hearth_database_commits_total", "Commits, each of a group of batches");
+    describe_histogram!("hearth_database_commit_batches", "How many batches a commit made durable");
+    describe_histogram!("hearth_database_commit_seconds", Unit::Seconds, "From queued to durable");
+    describe_counter!("hearth_database_batches_total", "Batches, whatever became of them");
+    describe_counter!("hearth_database_batches_refused_total", "Batches whose condition did not hold");
+    describe_counter!("hearth_database_batches_failed_total", "Batches that the database could not do");
+    describe_gauge!("hearth_database_queue_batches", "Batches that wait for the writer");
+    describe_histogram!("hearth_database_read_seconds", Unit::Seconds, "Reads, a sample of them");
 }
 
 /// `GET /metrics` and `GET /health` for a listener of their own.
-pub fn router(kept: PrometheusHandle, health: Router) -> Router {
-    Router::new().route("/metrics", get(show)).with_state(Arc::new(kept)).merge(health)
+pub fn router(kept: PrometheusHandle, home: Home, health: Router) -> Router {
+    Router::new().route("/metrics", get(show)).with_state((kept, home)).merge(health)
 }
 
-async fn show(
-    State(kept): State<Arc<PrometheusHandle>>,
-) -> ([(axum::http::HeaderName, &'static str); 1], String) {
+type Shown = ([(HeaderName, &'static str); 1], String);
+
+async fn show(State((kept, home)): State<(PrometheusHandle, Home)>) -> Shown {
+    look_at(&home);
     let mut text = kept.render();
     process(&mut text);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+}
+
+/// Notes what is not counted as it happens, but can be seen.
+fn look_at(home: &Home) {
+    metrics::gauge!("hearth_syncs_waiting").set(home.bell.listeners() as f64);
+    for (cache, bytes) in [("events", home.rooms.events.weight()), ("state", home.rooms.nodes.weight())] {
+        metrics::gauge!("hearth_cache_bytes", "cache" => cache).set(bytes as f64);
+    }
 }
 
 /// Appends what the operating system says about this process. What it does not say is left out:

@@ -128,7 +128,7 @@ impl Server {
         let client = open_door("client", listen.client, everything, listen::connections_max())?;
         let metrics = match (listen.metrics, figures) {
             (Some(address), Some(kept)) => {
-                let router = metrics::router(kept.clone(), health::router(home.clone()));
+                let router = metrics::router(kept.clone(), home.clone(), health::router(home.clone()));
                 Some((open_door("metrics", address, router, METRICS_CONNECTIONS_MAX)?, kept))
             }
             _ => None,
