@@ -17,16 +17,24 @@ use crate::Refused;
 /// How deep objects and arrays may be nested, the outermost included.
 pub const DEPTH_MAX: usize = 100;
 
-/// Reads one JSON object that may become the content of an event.
+/// Reads one JSON object that may become the content of an event of ours.
+///
+/// A number with an exponent or a fraction that is an integer after all (`1e10`, `-0`, `2.0`) becomes that
+/// integer, as the examples of the specification have it: what is signed is the canonical form.
 ///
 /// # Errors
 /// [`Refused::NotJson`] if the bytes are not one JSON document; [`Refused::BadJson`] if it is not an object,
-/// is nested deeper than [`DEPTH_MAX`], repeats a key or has a number that canonical JSON does not know.
+/// is nested deeper than [`DEPTH_MAX`], repeats a key or has a number that is not an integer in ±(2^53 - 1).
 pub fn canonical_object(bytes: &[u8]) -> Result<CanonicalJsonObject, Refused> {
-    match canonical_value(bytes)? {
-        CanonicalJsonValue::Object(object) => Ok(object),
-        _ => Err(Refused::BadJson("not a JSON object".to_owned())),
-    }
+    object(read(bytes, Numbers::Integral)?)
+}
+
+/// Reads a JSON object that was signed as canonical JSON: any number in another form is refused.
+///
+/// # Errors
+/// As [`canonical_object`].
+pub fn pdu_object(bytes: &[u8]) -> Result<CanonicalJsonObject, Refused> {
+    object(read(bytes, Numbers::Integers)?)
 }
 
 /// Reads any JSON value under the rules of [`canonical_object`].
@@ -34,13 +42,25 @@ pub fn canonical_object(bytes: &[u8]) -> Result<CanonicalJsonObject, Refused> {
 /// # Errors
 /// As [`canonical_object`], except that every kind of value is fine.
 pub fn canonical_value(bytes: &[u8]) -> Result<CanonicalJsonValue, Refused> {
+    read(bytes, Numbers::Integral)
+}
+
+fn object(value: CanonicalJsonValue) -> Result<CanonicalJsonObject, Refused> {
+    match value {
+        CanonicalJsonValue::Object(object) => Ok(object),
+        _ => Err(Refused::BadJson("not a JSON object".to_owned())),
+    }
+}
+
+fn read(bytes: &[u8], numbers: Numbers) -> Result<CanonicalJsonValue, Refused> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    Level(DEPTH_MAX).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value)).map_err(
-        |error| match error.classify() {
+    Level { left: DEPTH_MAX, numbers }
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value))
+        .map_err(|error| match error.classify() {
             Category::Data => Refused::BadJson(error.to_string()),
             Category::Io | Category::Syntax | Category::Eof => Refused::NotJson(error.to_string()),
-        },
-    )
+        })
 }
 
 /// The content of an event made from one of our own types.
@@ -62,8 +82,20 @@ pub fn write(out: &mut Vec<u8>, value: &impl Serialize) {
     debug_assert!(written.is_ok(), "{written:?}");
 }
 
-/// A value that may be nested this many levels deep.
-struct Level(usize);
+/// Which numbers are fine.
+#[derive(Clone, Copy)]
+enum Numbers {
+    /// Integers, written as such.
+    Integers,
+    /// Also other ways to write an integer.
+    Integral,
+}
+
+/// A value that may be nested so many levels deep.
+struct Level {
+    left: usize,
+    numbers: Numbers,
+}
 
 impl<'de> DeserializeSeed<'de> for Level {
     type Value = CanonicalJsonValue;
@@ -74,8 +106,12 @@ impl<'de> DeserializeSeed<'de> for Level {
 }
 
 impl Level {
-    fn deeper<E: serde::de::Error>(&self) -> Result<usize, E> {
-        self.0.checked_sub(1).ok_or_else(|| E::custom(format_args!("nested deeper than {DEPTH_MAX} levels")))
+    fn deeper<E: serde::de::Error>(&self) -> Result<impl Fn() -> Level + use<E>, E> {
+        let numbers = self.numbers;
+        match self.left.checked_sub(1) {
+            Some(left) => Ok(move || Level { left, numbers }),
+            None => Err(E::custom(format_args!("nested deeper than {DEPTH_MAX} levels"))),
+        }
     }
 }
 
@@ -107,7 +143,12 @@ impl<'de> Visitor<'de> for Level {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Self::Value, E> {
-        Err(E::custom(format_args!("number {value} is not an integer in ±(2^53 - 1)")))
+        let integral = matches!(self.numbers, Numbers::Integral) && value.fract() == 0.0;
+        // Within ±2^53 the conversion is exact; beyond it saturates, and the range check refuses.
+        match Int::try_from(value as i64) {
+            Ok(integer) if integral => Ok(CanonicalJsonValue::Integer(integer)),
+            _ => Err(E::custom(format_args!("number {value} is not an integer in ±(2^53 - 1)"))),
+        }
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
@@ -121,7 +162,7 @@ impl<'de> Visitor<'de> for Level {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         let below = self.deeper()?;
         let mut array = Vec::new();
-        while let Some(item) = items.next_element_seed(Level(below))? {
+        while let Some(item) = items.next_element_seed(below())? {
             array.push(item);
         }
         Ok(CanonicalJsonValue::Array(array))
@@ -131,7 +172,7 @@ impl<'de> Visitor<'de> for Level {
         let below = self.deeper()?;
         let mut object = CanonicalJsonObject::new();
         while let Some(key) = entries.next_key::<String>()? {
-            let value = entries.next_value_seed(Level(below))?;
+            let value = entries.next_value_seed(below())?;
             if object.insert(key, value).is_some() {
                 return Err(A::Error::custom("an object has the same key twice"));
             }

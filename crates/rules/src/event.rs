@@ -3,6 +3,8 @@
 //! An event is parsed once and kept as the canonical bytes of its PDU, the bytes that were hashed and signed.
 //! Readers take slices of them; nobody parses to serialise.
 
+mod verify;
+
 use bytes::Bytes;
 use ruma::{
     CanonicalJsonObject, EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId,
@@ -13,18 +15,23 @@ use ruma::{
         Base64,
         base64::{Standard, UrlSafe},
     },
-    signatures::{PublicKeyMap, Verified},
+    signatures::PublicKeyMap,
 };
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use sha2::{Digest, Sha256};
 
+pub use self::verify::required_signers;
 use crate::{Refused, canonical, redaction, signing_key::SigningKey};
 
 /// The largest PDU, in canonical bytes with its hashes and signatures.
 pub const PDU_BYTES_MAX: usize = 65_536;
 /// The longest sender, room id, state key, type and event id, in bytes.
 pub const FIELD_BYTES_MAX: usize = 255;
+/// The most events that may come right before one.
+pub const PREV_EVENTS_MAX: usize = 20;
+/// The most events that may authorise one.
+pub const AUTH_EVENTS_MAX: usize = 10;
 
 /// An event that somebody on this server wants to happen.
 #[derive(Debug, Clone)]
@@ -141,18 +148,15 @@ impl Event {
         let header: Header<'_> = serde_json::from_slice(&json).map_err(bad)?;
         let start = header.content.get().as_ptr() as usize - json.as_ptr() as usize;
         let content = (start, start + header.content.get().len());
-        let redacts = match header.redacts {
-            _ if header.event_type != "m.room.redaction" => None,
-            Some(redacts) if !rules.redaction.content_field_redacts => Some(redacts),
-            _ if rules.redaction.content_field_redacts => {
-                serde_json::from_str::<RedactionContent>(header.content.get()).map_err(bad)?.redacts
-            }
+        let redacts = match header.event_type.as_str() {
+            "m.room.redaction" => redacts_of(&header, rules),
             _ => None,
         };
         let room_id_in_json = header.room_id.is_some();
         let room_id = match header.room_id {
             Some(room_id) => room_id,
-            None => room_id_of(&event_id)?,
+            None if header.event_type == "m.room.create" => room_id_of(&event_id)?,
+            None => return Err(Refused::BadJson("an event has a room id".to_owned())),
         };
         Ok(Self {
             event_id,
@@ -177,31 +181,13 @@ impl Event {
     /// Takes a PDU from another server: checks its form, its signatures and its hash.
     ///
     /// A wrong content hash leaves the redacted form, as the specification wants; a wrong or missing signature
-    /// of a server that must have signed refuses the event. `keys` has the keys of those servers.
+    /// of a server that must have signed refuses the event. `keys` has the keys of those servers, which
+    /// [`required_signers`] tells, as far as they were valid at the event's time. `unsigned` is dropped.
     ///
     /// # Errors
     /// [`Refused::NotJson`], [`Refused::BadJson`], [`Refused::TooLarge`] or [`Refused::Signature`].
     pub fn verify(json: &[u8], keys: &PublicKeyMap, rules: &RoomVersionRules) -> Result<Self, Refused> {
-        if json.len() > PDU_BYTES_MAX {
-            return Err(Refused::TooLarge { what: "event", bytes: json.len(), bytes_max: PDU_BYTES_MAX });
-        }
-        let mut object = canonical::canonical_object(json)?;
-        // Nobody vouches for these: they are outside the hash and the signatures.
-        object.remove("unsigned");
-        ruma::state_res::check_pdu_format(&object, &rules.event_format).map_err(Refused::BadJson)?;
-        let verified = ruma::signatures::verify_event(keys, &object, rules)
-            .map_err(|error| Refused::Signature(error.to_string()))?;
-        if verified == Verified::Signatures {
-            ruma::canonical_json::redact_in_place(&mut object, &rules.redaction, None)
-                .map_err(|error| Refused::BadJson(error.to_string()))?;
-        }
-        let hash = ruma::signatures::reference_hash(&object, rules)
-            .map_err(|error| Refused::BadJson(error.to_string()))?;
-        let event_id =
-            EventId::parse(format!("${hash}")).map_err(|error| Refused::BadJson(error.to_string()))?;
-        let mut bytes = Vec::with_capacity(json.len());
-        canonical::write(&mut bytes, &object);
-        Self::parse(event_id, bytes.into(), rules)
+        verify::verify(json, keys, rules)
     }
 
     /// The same event, marked as rejected by the authorization rules.
@@ -371,7 +357,7 @@ struct Header<'a> {
     depth: u64,
     origin_server_ts: MilliSecondsSinceUnixEpoch,
     prev_events: Vec<OwnedEventId>,
-    redacts: Option<OwnedEventId>,
+    redacts: Option<Value>,
     room_id: Option<OwnedRoomId>,
     sender: OwnedUserId,
     state_key: Option<String>,
@@ -379,9 +365,19 @@ struct Header<'a> {
     event_type: String,
 }
 
+/// What a redaction redacts; what is no event id redacts nothing.
+fn redacts_of(header: &Header<'_>, rules: &RoomVersionRules) -> Option<OwnedEventId> {
+    let redacts = if rules.redaction.content_field_redacts {
+        serde_json::from_str::<RedactionContent>(header.content.get()).ok()?.redacts
+    } else {
+        header.redacts.clone()
+    };
+    EventId::parse(redacts?.as_str()?).ok()
+}
+
 #[derive(Deserialize)]
 struct RedactionContent {
-    redacts: Option<OwnedEventId>,
+    redacts: Option<Value>,
 }
 
 /// The canonical PDU in pieces, in the order of its keys; what lies between them differs by purpose.
@@ -495,6 +491,15 @@ fn check_lengths(draft: &Draft) -> Result<(), Refused> {
     for (what, value) in fields {
         if value.len() > FIELD_BYTES_MAX {
             return Err(Refused::TooLarge { what, bytes: value.len(), bytes_max: FIELD_BYTES_MAX });
+        }
+    }
+    let counts = [
+        ("prev_events", draft.prev_events.len(), PREV_EVENTS_MAX),
+        ("auth_events", draft.auth_events.len(), AUTH_EVENTS_MAX),
+    ];
+    for (what, count, count_max) in counts {
+        if count > count_max {
+            return Err(Refused::BadJson(format!("{what} names {count} events, at most {count_max} may")));
         }
     }
     Ok(())

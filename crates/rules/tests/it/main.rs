@@ -3,8 +3,14 @@
 
 mod against_ruma;
 mod authorization;
+mod canonical;
 mod event;
+mod filter;
+mod format;
 mod membership;
 mod power_levels;
+mod push;
+mod redaction;
 mod resolution;
 mod scene;
+mod visibility;

@@ -1,0 +1,119 @@
+//! Filters: which events pass.
+
+use proptest::prelude::*;
+use rules::filter::{ENTRIES_MAX, EventFilter, Names, Subject, WILDCARDS_MAX};
+use ruma::{RoomVersionId, api::client::filter::RoomEventFilter};
+use serde_json::{Value, json};
+
+use crate::scene::{ALICE, BOB, Scene};
+
+fn filter(filter: Value) -> EventFilter {
+    let filter: RoomEventFilter = serde_json::from_value(filter).expect("a filter");
+    EventFilter::of_room_events(&filter).expect("within the limits")
+}
+
+#[test]
+fn what_passes() {
+    let mut scene = Scene::new(&RoomVersionId::V12);
+    let room = scene.room_id.clone();
+    let message = scene.event(ALICE, "m.room.message", None, json!({"body": "\"url\"", "url": "mxc://a/b"}));
+    let quoted = scene.event(ALICE, "m.room.message", None, json!({"body": "\"url\"", "x": {"url": 1}}));
+    for (rule, passes) in [
+        (json!({}), true),
+        (json!({"types": []}), false),
+        (json!({"types": ["m.room.message"]}), true),
+        (json!({"types": ["m.room.*"]}), true),
+        (json!({"types": ["*"]}), true),
+        (json!({"types": ["*message"]}), true),
+        (json!({"types": ["m.*.mess*ge"]}), true),
+        (json!({"types": ["m.room.messag"]}), false),
+        (json!({"types": ["m.room.message.*"]}), false),
+        (json!({"types": ["M.room.message"]}), false),
+        (json!({"types": ["m.room.messag?"]}), false),
+        (json!({"types": ["a", "z", "m.room.message", "b"]}), true),
+        (json!({"not_types": ["m.room.message"]}), false),
+        (json!({"types": ["m.room.message"], "not_types": ["m.*"]}), false),
+        (json!({"not_types": ["m.room.member"]}), true),
+        (json!({"senders": [ALICE]}), true),
+        (json!({"senders": [BOB]}), false),
+        (json!({"senders": []}), false),
+        (json!({"senders": [ALICE], "not_senders": [ALICE]}), false),
+        (json!({"not_senders": [BOB]}), true),
+        (json!({"rooms": [room]}), true),
+        (json!({"rooms": ["!other:a"]}), false),
+        (json!({"rooms": []}), false),
+        (json!({"rooms": [room], "not_rooms": [room]}), false),
+        (json!({"contains_url": true}), true),
+        (json!({"contains_url": false}), false),
+    ] {
+        assert_eq!(filter(rule.clone()).admits(&message), passes, "{rule}");
+    }
+    assert!(!filter(json!({"contains_url": true})).admits(&quoted));
+    assert!(filter(json!({"contains_url": false})).admits(&quoted));
+    for (rule, nothing) in [
+        (json!({"types": []}), true),
+        (json!({"rooms": []}), true),
+        (json!({"senders": []}), true),
+        (json!({}), false),
+    ] {
+        assert_eq!(filter(rule).admits_nothing(), nothing);
+    }
+    assert_eq!(filter(json!({"limit": 7})).limit, Some(7));
+}
+
+#[test]
+fn things_that_are_no_events() {
+    let typing = Subject { event_type: "m.typing", sender: None, room_id: None, has_url: false };
+    assert!(filter(json!({"types": ["m.typing"]})).admits_subject(&typing));
+    assert!(!filter(json!({"not_types": ["m.*"]})).admits_subject(&typing));
+    assert!(!filter(json!({"senders": [ALICE]})).admits_subject(&typing));
+    assert!(filter(json!({"not_senders": [ALICE]})).admits_subject(&typing));
+    let presence = Subject { sender: Some(ALICE), ..typing };
+    assert!(filter(json!({"senders": [ALICE]})).admits_subject(&presence));
+    let of_presence = serde_json::from_value(json!({"not_senders": [ALICE]})).expect("a filter");
+    let of_presence = EventFilter::of_events(&of_presence).expect("within the limits");
+    assert!(!of_presence.admits_subject(&presence));
+}
+
+#[test]
+fn lists_are_limited() {
+    let many: Vec<String> = (0..=ENTRIES_MAX).map(|number| format!("t{number}")).collect();
+    Names::new(Some(&many[1..]), &[]).expect("just enough");
+    Names::new(Some(&many), &[]).expect_err("one too many");
+    let wild: Vec<String> = (0..=WILDCARDS_MAX).map(|number| format!("t{number}*")).collect();
+    for (types, fine) in [(&wild[1..], true), (&wild[..], false)] {
+        let filter = serde_json::from_value(json!({"types": types})).expect("a filter");
+        assert_eq!(EventFilter::of_room_events(&filter).is_ok(), fine);
+    }
+}
+
+/// `*` matches any sequence: the definition, slow and plain.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    match pattern.split_first() {
+        None => text.is_empty(),
+        Some((b'*', rest)) => (0..=text.len()).any(|from| matches(rest, &text[from..])),
+        Some((byte, rest)) => {
+            text.split_first().is_some_and(|(first, text)| first == byte && matches(rest, text))
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_star_matches_any_sequence(pattern in "[ab*]{0,8}", text in "[ab]{0,8}") {
+        let subject = Subject { event_type: &text, sender: None, room_id: None, has_url: false };
+        let found = filter(json!({"types": [pattern]})).admits_subject(&subject);
+        prop_assert_eq!(found, matches(pattern.as_bytes(), text.as_bytes()));
+    }
+}
+
+#[test]
+fn a_hostile_pattern_costs_little() {
+    let pattern = "a*".repeat(120) + "b";
+    let text = "a".repeat(250);
+    let subject = Subject { event_type: &text, sender: None, room_id: None, has_url: false };
+    let filter = filter(json!({"types": [pattern]}));
+    assert!((0..10_000).all(|_| !filter.admits_subject(&subject)));
+}

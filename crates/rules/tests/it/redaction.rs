@@ -1,0 +1,96 @@
+//! What redaction leaves, by room version.
+
+use rules::{event::Event, redaction, versions};
+use ruma::RoomVersionId;
+use serde_json::{Value, json};
+
+use crate::scene::{CREATOR, Scene, name};
+
+fn number(version: &RoomVersionId) -> u8 {
+    version.as_str().parse().expect("a number")
+}
+
+/// The content that is left of an event of this type.
+fn left(version: &RoomVersionId, kind: &str, content: &Value) -> Value {
+    let scene = Scene::new(version);
+    let event = scene.pdu(&name(60), CREATOR, kind, Some(""), content.clone(), vec![], vec![]);
+    let redacted = redaction::redacted(event.json(), scene.rules).expect("a PDU");
+    let event = Event::parse(name(60), redacted.into(), scene.rules).expect("still a PDU");
+    event.content_as().expect("JSON")
+}
+
+#[test]
+fn what_is_left_of_the_content() {
+    let user = json!({"membership": "join", "displayname": "A", "join_authorised_via_users_server": "@b:c",
+        "third_party_invite": {"display_name": "A", "signed": {"mxid": "@b:c"}}});
+    let levels = json!({"ban": 1, "events": {}, "events_default": 1, "invite": 1, "kick": 1, "redact": 1,
+        "state_default": 1, "users": {}, "users_default": 1, "notifications": {}, "x": 1});
+    for version in versions::SUPPORTED {
+        let since = |first: u8| number(&version) >= first;
+        let check = |kind: &str, content: &Value, kept: &[(&str, bool)]| {
+            let mut expected = json!({});
+            for (key, _) in kept.iter().filter(|(_, kept)| *kept) {
+                expected[*key] = content[*key].clone();
+            }
+            assert_eq!(left(&version, kind, content), expected, "{kind} in version {version}");
+        };
+        check("m.room.message", &json!({"body": "x", "membership": "y"}), &[]);
+        check("m.room.name", &json!({"name": "x"}), &[]);
+        check("m.room.aliases", &json!({"aliases": ["#x:y"]}), &[]);
+        check("m.room.redaction", &json!({"redacts": "$x", "reason": "y"}), &[("redacts", since(11))]);
+        check(
+            "m.room.create",
+            &json!({"creator": CREATOR, "room_version": version.as_str(), "m.federate": false}),
+            &[("creator", true), ("room_version", since(11)), ("m.federate", since(11))],
+        );
+        check(
+            "m.room.join_rules",
+            &json!({"join_rule": "restricted", "allow": [], "x": 1}),
+            &[("join_rule", true), ("allow", since(8))],
+        );
+        check(
+            "m.room.history_visibility",
+            &json!({"history_visibility": "joined", "x": 1}),
+            &[("history_visibility", true)],
+        );
+        let kept =
+            ["ban", "events", "events_default", "kick", "redact", "state_default", "users", "users_default"];
+        let mut kept: Vec<_> = kept.into_iter().map(|key| (key, true)).collect();
+        kept.push(("invite", since(11)));
+        check("m.room.power_levels", &levels, &kept);
+
+        let mut member = json!({"membership": "join"});
+        if since(9) {
+            member["join_authorised_via_users_server"] = json!("@b:c");
+        }
+        if since(11) {
+            member["third_party_invite"] = json!({"signed": {"mxid": "@b:c"}});
+        }
+        assert_eq!(left(&version, "m.room.member", &user), member, "version {version}");
+    }
+}
+
+#[test]
+fn what_is_left_of_the_event() {
+    for version in versions::SUPPORTED {
+        let rules = versions::rules(&version).expect("supported");
+        let old = number(&version) < 11;
+        let pdu = json!({
+            "auth_events": [], "content": {"body": "x"}, "depth": 1, "event_id": "$x", "hashes": {},
+            "membership": "join", "origin": "a", "origin_server_ts": 1, "prev_events": [], "prev_state": [],
+            "redacts": "$y", "room_id": "!r:a", "sender": "@u:a", "signatures": {}, "state_key": "",
+            "type": "m.room.message", "unsigned": {"age": 1}, "x": 1,
+        });
+        let redacted = redaction::redacted(pdu.to_string().as_bytes(), rules).expect("a PDU");
+        let redacted: Value = serde_json::from_slice(&redacted).expect("JSON");
+        let mut expected = pdu.clone();
+        expected["content"] = json!({});
+        for key in ["redacts", "unsigned", "x"] {
+            expected.as_object_mut().expect("an object").remove(key);
+        }
+        for key in ["membership", "origin", "prev_state"].into_iter().filter(|_| !old) {
+            expected.as_object_mut().expect("an object").remove(key);
+        }
+        assert_eq!(redacted, expected, "version {version}");
+    }
+}
