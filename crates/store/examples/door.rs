@@ -26,7 +26,9 @@ const HEAD: &str = "UPDATE bench_room SET head = $2 WHERE room = $1";
 async fn main() -> Result<()> {
     let url = std::env::args().nth(1).unwrap_or("sqlite:/tmp/hearth-bench/bench.db".into());
     let db = Db::open(&url).await?;
+    println!("{}", resident());
     fill(&db).await?;
+    println!("{}", resident());
     let start = Instant::now();
     for n in 0..READS {
         let id = format!("$event{}", i64::from(n) * 7919 % ROWS);
@@ -69,7 +71,7 @@ async fn main() -> Result<()> {
     .await?;
     tell("append, 64 at once", start.elapsed(), APPENDS * CROWD);
     println!("{:<26}{:>10.1} ms", "slowest append of those", millis(slowest.into_iter().max()));
-    println!("{:<26}{:>10} KiB", "resident", resident_kib());
+    println!("{}", resident());
     Ok(())
 }
 
@@ -147,9 +149,10 @@ fn millis(time: Option<Duration>) -> f64 {
     time.unwrap_or_default().as_secs_f64() * 1e3
 }
 
-/// What the process occupies, as Linux counts it.
-fn resident_kib() -> String {
+/// What the process occupies, as Linux counts it: memory of its own, and the file it has mapped,
+/// which the system takes back when it needs the room.
+fn resident() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.unwrap_or("unknown").trim().trim_end_matches(" kB").to_owned()
+    let lines = status.lines().filter(|line| line.starts_with("RssAnon") || line.starts_with("RssFile"));
+    lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join(", ")
 }

@@ -14,7 +14,6 @@ use bytes::BytesMut;
 use futures_util::TryStreamExt;
 use link::{Link, Slot};
 use std::error::Error as StdError;
-use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,6 +31,8 @@ const SCANNERS: usize = 2;
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a scan may take.
 const SCAN_TIMEOUT: Duration = Duration::from_secs(120);
+/// How often a read is tried whose connection turns out to be lost.
+const ATTEMPTS: usize = 2;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long sent bytes may stay unacknowledged before a connection counts as dead.
@@ -127,25 +128,22 @@ impl Readers {
     ) -> Result<Vec<T>> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let slot = &slots[turn % slots.len()];
-        let link = slot.link().await?;
-        let answer = within(slot, &link, link.rows(sql, params, rows_max)).await;
-        if answer.is_ok() || !link.client.is_closed() {
-            return answer;
-        }
-        // The server closed a connection that was idle, or was restarted. Reading twice is harmless.
-        let link = slot.link().await?;
-        within(slot, &link, link.rows(sql, params, rows_max)).await
-    }
-}
-
-/// The answer, unless it takes too long: then the connection is given up, because everything that
-/// is pipelined behind would wait as well.
-async fn within<T>(slot: &Slot, link: &Arc<Link>, work: impl Future<Output = Result<T>>) -> Result<T> {
-    match tokio::time::timeout(slot.timeout(), work).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            slot.give_up(link);
-            Err(Error::Unavailable("PostgreSQL does not answer in time".into()))
+        let mut attempt = 1;
+        loop {
+            let link = slot.link().await?;
+            let work = link.rows(sql, params, rows_max);
+            let answer = tokio::time::timeout(slot.timeout(), work).await;
+            match answer {
+                // The server closed the connection, or was restarted. Reading twice is harmless.
+                Ok(Err(Error::Unavailable(_))) if attempt < ATTEMPTS => attempt += 1,
+                Ok(answer) => return answer,
+                Err(_) => {
+                    slot.give_up(&link);
+                    return Err(Error::Unavailable("PostgreSQL does not answer in time".into()));
+                }
+            }
+            // Whatever is pipelined on it goes on.
+            slot.give_up(&link);
         }
     }
 }

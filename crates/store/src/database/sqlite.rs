@@ -29,13 +29,12 @@ const READERS_MAX: usize = 16;
 const SCANS_MAX: usize = 4;
 /// Prepared statements that a connection keeps; more than the server has.
 const STATEMENTS_MAX: usize = 512;
-/// Page cache of one reader, in KiB. Any commit empties it, so it is small: what stays warm is the
-/// operating system's cache, mapped.
-const READER_CACHE_KIB: i64 = 1024;
+/// Page cache of one reader, in KiB. Any commit empties it, so it is small; what stays warm is the
+/// operating system's cache. (Mapping the file would make a read by id 3.5 µs instead of 4.7, count
+/// the file as our memory once per connection, and turn a broken disk into a crash.)
+const READER_CACHE_KIB: i64 = 2048;
 /// Page cache of the writer, in KiB.
 const WRITER_CACHE_KIB: i64 = 8192;
-/// How much of the file is read through a memory map.
-const MAP_BYTES: i64 = 256 << 20;
 
 /// Opens the file at `path`, brings its schema up to date, and starts the writer.
 pub(super) fn open(
@@ -92,7 +91,6 @@ fn connect(path: &Path, write: bool) -> Result<Connection> {
         set("journal_size_limit", &checkpoint::LOG_KEPT_BYTES)?;
     }
     set("cache_size", &-cache_kib)?;
-    set("mmap_size", &MAP_BYTES)?;
     set("temp_store", &"memory")?;
     Ok(connection)
 }

@@ -34,7 +34,7 @@ impl Link {
     }
 }
 
-/// Makes a connection whose statements the server itself ends after `timeout`.
+/// Makes a connection for statements that may take `timeout`.
 pub(super) async fn connect(config: &Config, timeout: Duration) -> Result<Link> {
     let made = tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls)).await;
     let late = || Error::Unavailable("PostgreSQL does not answer in time".into());
@@ -44,7 +44,8 @@ pub(super) async fn connect(config: &Config, timeout: Duration) -> Result<Link> 
             tracing::debug!(%error, "a connection to PostgreSQL ended");
         }
     });
-    let timeout_ms = timeout.as_millis();
+    // We give up first; this is for the case that we cannot say so any more.
+    let timeout_ms = 2 * timeout.as_millis();
     // Compiling a plan takes longer than any of our statements; and a node that hangs in the
     // middle of a transaction must not hold up the others.
     let setup = format!(

@@ -6,7 +6,7 @@
 //! again step by step, with a savepoint for each batch.
 
 use super::link::{Link, Slot};
-use super::{at, bind, error};
+use super::{CONNECT_TIMEOUT, at, bind, error};
 use crate::database::batch::{Positions, Statement};
 use crate::database::meter::Meter;
 use crate::database::queue::{GROUP_BATCHES_MAX, Job, Upto, answer_group};
@@ -22,7 +22,7 @@ use tokio_postgres::Config;
 
 /// How long a group may take; beyond it the database counts as unavailable.
 const GROUP_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a group is tried whose connection turns out to be lost before its commit.
+/// How often a group is tried that PostgreSQL gave up before its commit.
 const ATTEMPTS: usize = 2;
 
 const ADVANCE: &str = "UPDATE stream SET pos = pos + $1 RETURNING pos";
@@ -57,9 +57,9 @@ struct Writer {
 
 /// Why a group was not committed.
 enum Failure {
-    /// Nothing was kept. It is worth another attempt if the connection was lost.
+    /// Nothing was kept.
     Nothing(Error),
-    /// The connection was lost while committing: whether it was kept is unknown.
+    /// It failed while committing: whether it was kept is unknown.
     Unknown(Error),
 }
 
@@ -81,24 +81,33 @@ impl Writer {
             };
             match outcome {
                 Ok(answers) => return Ok(answers),
-                Err(Failure::Nothing(_)) if link.client.is_closed() && attempt < ATTEMPTS => {
+                Err(Failure::Nothing(Error::Unavailable(_))) if attempt < ATTEMPTS => {
+                    // The connection was lost, or another one was in the way. Dropping it rolls
+                    // back whatever it began.
+                    self.slot.give_up(&link);
                     attempt += 1;
                 }
                 Err(Failure::Nothing(error) | Failure::Unknown(error)) => {
-                    // A transaction must not stay open, whatever is wrong with it.
-                    if link.client.batch_execute("ROLLBACK").await.is_err() {
-                        self.slot.give_up(&link);
-                    }
+                    self.end(&link).await;
                     return Err(error);
                 }
             }
         }
     }
 
+    /// Leaves no transaction open, whatever is wrong with it.
+    async fn end(&self, link: &Arc<Link>) {
+        let rollback = link.client.batch_execute("ROLLBACK");
+        if !matches!(tokio::time::timeout(CONNECT_TIMEOUT, rollback).await, Ok(Ok(()))) {
+            self.slot.give_up(link);
+        }
+    }
+
     async fn attempt(&self, link: &Link, group: &[Job]) -> Result<Answers, Failure> {
         let session = Session { link, channel: &self.channel };
         for statement in group.iter().flat_map(|job| &job.batch.statements) {
-            // One that cannot be prepared fails again where it is executed.
+            // Here no other node waits for us. One that cannot be prepared yet is tried again
+            // where it is executed.
             let _ = link.prepare(statement.sql).await;
         }
         let total = group.iter().map(|job| i64::from(job.batch.positions)).sum();
@@ -208,12 +217,14 @@ impl<'a> Session<'a> {
 
     /// Sends the statement without waiting for its answer.
     async fn send(&self, statement: &'a Statement, positions: Positions) -> Sent<'a> {
-        let link = self.link;
+        let client = &self.link.client;
+        let sql = statement.sql;
+        // Nothing to wait for, unless the statement could not be prepared before: what it needs may
+        // have been made by the statement before it.
+        let prepared = self.link.prepare(sql).await;
         let execution: Execution<'a> = Box::pin(async move {
-            let sql = statement.sql;
-            let prepared = link.prepare(sql).await?;
             let bound = bind(&statement.params, Some(positions));
-            link.client.execute_raw(&prepared, bound).await.map_err(|cause| at(sql, cause))
+            client.execute_raw(&prepared?, bound).await.map_err(|cause| at(sql, cause))
         });
         let mut sent = Box::pin(maybe_done(execution));
         // The first poll sends; that it does so in order is what the order of execution rests on.
@@ -236,9 +247,7 @@ impl<'a> Session<'a> {
         if moved {
             self.execute_now(NOTIFY, &[self.channel.into(), newest.into()]).await?;
         }
-        self.control("COMMIT").await.map_err(|error| {
-            if self.link.client.is_closed() { Failure::Unknown(error) } else { error.into() }
-        })
+        self.control("COMMIT").await.map_err(Failure::Unknown)
     }
 
     async fn control(&self, sql: &'static str) -> Result<()> {

@@ -8,30 +8,34 @@
 use super::error;
 use crate::database::{Error, Result};
 use rusqlite::Connection;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// A log of so many pages (8 MiB) is worth a checkpoint.
 const LOG_PAGES: i64 = 2048;
+/// A log of so many pages (64 MiB) means that some reader was always in the way of starting it from
+/// its beginning: from here on every commit tries.
+const LOG_PAGES_LONG: i64 = 16384;
 /// What is left of a log file that had to grow further, in bytes.
 pub(super) const LOG_KEPT_BYTES: i64 = 64 << 20;
-/// Commits between two looks at the length of the log.
-const COMMITS_PER_LOOK: u32 = 16;
+/// Moves what can be moved without anybody waiting.
+const PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 /// The writer's side of the checkpoint thread. Dropping it ends the thread.
 pub(super) struct Checkpoints {
     wake: SyncSender<()>,
     /// The thread moved the bulk; the rest is the writer's.
     moved: Arc<AtomicBool>,
-    commits: std::cell::Cell<u32>,
+    long: Cell<bool>,
 }
 
 /// Starts the thread.
 pub(super) fn start(connection: Connection) -> Result<Checkpoints> {
     let (wake, woken) = sync_channel(1);
     let moved = Arc::new(AtomicBool::new(false));
-    let checkpoints = Checkpoints { wake, moved: moved.clone(), commits: 0.into() };
+    let checkpoints = Checkpoints { wake, moved: moved.clone(), long: Cell::new(false) };
     std::thread::Builder::new()
         .name("database-log".into())
         .spawn(move || work(&connection, &woken, &moved))
@@ -41,7 +45,7 @@ pub(super) fn start(connection: Connection) -> Result<Checkpoints> {
 
 fn work(connection: &Connection, woken: &Receiver<()>, moved: &AtomicBool) {
     while woken.recv().is_ok() {
-        match log(connection, "PRAGMA wal_checkpoint(PASSIVE)") {
+        match log(connection, PASSIVE) {
             Ok(_) => moved.store(true, Ordering::Release),
             Err(error) => tracing::error!(%error, "checkpoint failed"),
         }
@@ -50,19 +54,18 @@ fn work(connection: &Connection, woken: &Receiver<()>, moved: &AtomicBool) {
 
 impl Checkpoints {
     /// Called by the writer between two groups.
-    pub(super) fn after_commit(&self, connection: &mut Connection) {
-        let rest = self.moved.swap(false, Ordering::Acquire);
-        let commits = self.commits.get() + 1;
-        self.commits.set(if commits == COMMITS_PER_LOOK { 0 } else { commits });
-        let look = match (rest, commits == COMMITS_PER_LOOK) {
-            (true, _) => "PRAGMA wal_checkpoint(PASSIVE)",
-            (false, true) => "PRAGMA wal_checkpoint(NOOP)",
-            (false, false) => return,
-        };
+    pub(super) fn after_commit(&self, connection: &Connection) {
+        // Looking at the log costs nothing that can be measured beside a commit.
+        let rest = self.moved.swap(false, Ordering::Acquire) || self.long.get();
+        let look = if rest { PASSIVE } else { "PRAGMA wal_checkpoint(NOOP)" };
         match log(connection, look) {
-            // Full means that it was woken already.
-            Ok(Log { pages, moved }) if pages - moved >= LOG_PAGES => drop(self.wake.try_send(())),
-            Ok(_) => {}
+            Ok(log) => {
+                self.long.set(log.pages >= LOG_PAGES_LONG);
+                if log.pages - log.moved >= LOG_PAGES {
+                    // Full means that it was woken already.
+                    let _ = self.wake.try_send(());
+                }
+            }
             Err(error) => tracing::error!(%error, "checkpoint failed"),
         }
     }

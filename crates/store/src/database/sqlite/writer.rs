@@ -25,7 +25,7 @@ pub(super) fn start(
             upto.hold();
             let outcome = writer.commit(&group);
             answer_group(&mut group, outcome, &upto, &meter);
-            checkpoints.after_commit(&mut writer.prepared.connection);
+            checkpoints.after_commit(&writer.prepared.connection);
         }
     };
     std::thread::Builder::new()
