@@ -6,7 +6,9 @@ pub mod config;
 pub mod home;
 pub mod refusal;
 pub mod rooms;
+pub mod token;
 pub mod who;
 
 pub use home::{Clock, Dice, Home};
 pub use refusal::{Answer, Refusal};
+pub use token::Token;

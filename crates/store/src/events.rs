@@ -154,6 +154,17 @@ pub async fn after(db: &Db, room: i64, since: i64, upto: i64, limit: i64) -> Res
     .await
 }
 
+/// The state after the newest event of `room` at or before `upto`.
+pub async fn root_at(db: &Db, room: i64, upto: i64) -> Result<Option<Vec<u8>>> {
+    let row = db
+        .row::<(Vec<u8>,)>(
+            "SELECT state_root FROM event WHERE room = $1 AND pos <= $2 ORDER BY pos DESC LIMIT 1",
+            &[room.into(), upto.into()],
+        )
+        .await?;
+    Ok(row.map(|(root,)| root))
+}
+
 /// Remembers that a request with a transaction id led to `event_id`. Refuses the batch if the same
 /// request led somewhere before.
 pub fn claim_txn(batch: &mut Batch, user_id: &str, device_id: &str, txn: &str, event_id: &str, now_ms: i64) {

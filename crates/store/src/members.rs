@@ -26,6 +26,9 @@ pub struct Member {
     pub avatar_url: Option<String>,
     /// Whether the user, having left, forgot the room.
     pub forgotten: bool,
+    /// Where the user's last stay in the room ended: the position of the event that did it. Means
+    /// nothing while the user is joined.
+    pub joined_upto: Option<i64>,
 }
 
 impl FromRow for Member {
@@ -40,6 +43,7 @@ impl FromRow for Member {
             display_name: row.get(6)?,
             avatar_url: row.get(7)?,
             forgotten: row.get(8)?,
+            joined_upto: row.get(9)?,
         })
     }
 }
@@ -70,7 +74,8 @@ pub fn set(batch: &mut Batch, pos: PosRef, member: NewMember<'_>) {
             forgotten)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, FALSE)
          ON CONFLICT (user_id, room) DO UPDATE SET membership = $3, pos = $4, event_id = $5, sender = $6,
-            display_name = $7, avatar_url = $8, forgotten = FALSE",
+            display_name = $7, avatar_url = $8, forgotten = FALSE,
+            joined_upto = CASE WHEN membership.membership = 'join' THEN $4 ELSE membership.joined_upto END",
         vec![
             member.user_id.to_owned().into(),
             member.room,
@@ -96,7 +101,8 @@ pub fn forget(batch: &mut Batch, user_id: &str, room: i64) {
 /// Where `user_id` stands in `room`, if it ever was mentioned there.
 pub async fn get(db: &Db, user_id: &str, room: i64) -> Result<Option<Member>> {
     db.row(
-        "SELECT user_id, room, membership, pos, event_id, sender, display_name, avatar_url, forgotten
+        "SELECT user_id, room, membership, pos, event_id, sender, display_name, avatar_url, forgotten,
+            joined_upto
          FROM membership WHERE user_id = $1 AND room = $2",
         &[user_id.into(), room.into()],
     )
@@ -106,7 +112,8 @@ pub async fn get(db: &Db, user_id: &str, room: i64) -> Result<Option<Member>> {
 /// All the rooms in which `user_id` was ever mentioned.
 pub async fn of_user(db: &Db, user_id: &str) -> Result<Vec<Member>> {
     db.rows(
-        "SELECT user_id, room, membership, pos, event_id, sender, display_name, avatar_url, forgotten
+        "SELECT user_id, room, membership, pos, event_id, sender, display_name, avatar_url, forgotten,
+            joined_upto
          FROM membership WHERE user_id = $1",
         &[user_id.into()],
     )
@@ -116,7 +123,8 @@ pub async fn of_user(db: &Db, user_id: &str) -> Result<Vec<Member>> {
 /// The members of `room` with this membership.
 pub async fn of_room(db: &Db, room: i64, membership: &str) -> Result<Vec<Member>> {
     db.rows(
-        "SELECT user_id, room, membership, pos, event_id, sender, display_name, avatar_url, forgotten
+        "SELECT user_id, room, membership, pos, event_id, sender, display_name, avatar_url, forgotten,
+            joined_upto
          FROM membership WHERE room = $1 AND membership = $2",
         &[room.into(), membership.into()],
     )

@@ -10,6 +10,7 @@ use store::{PosRef, Positions, events::NewEvent, members::NewMember};
 use super::{
     chain::{Chain, Txn},
     memory::Room,
+    show::Written,
     state,
     timeline::TimelineEvent,
 };
@@ -193,6 +194,7 @@ pub(super) fn happened(home: &Home, room: &Arc<Room>, effects: Vec<Effect>, at: 
             redacted_by: None,
             txn: txn.map(|txn| (txn.device_id, txn.txn_id)),
             hidden: false,
+            written: Written::default(),
         }));
     }
     home.rooms.changed(room.key, upto);

@@ -18,7 +18,7 @@ use rules::{
 };
 use ruma::{
     EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, UserId,
-    room_version_rules::RoomVersionRules,
+    events::room::history_visibility::HistoryVisibility, room_version_rules::RoomVersionRules,
 };
 use store::rooms::StoredRoom;
 
@@ -33,6 +33,9 @@ const EVENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Bytes of state nodes kept in memory.
 const NODE_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// States whose history visibility is remembered.
+const VISIBILITIES_MAX: usize = 65_536;
 
 /// Events that a room keeps at hand for those who follow it.
 const TAIL_EVENTS_MAX: usize = 64;
@@ -54,6 +57,8 @@ pub struct Memory {
     pub events: Cache<OwnedEventId, Arc<Event>, ByBytes>,
     /// Nodes of state trees.
     pub nodes: Cache<Root, Arc<Node>, ByBytes>,
+    /// The history visibility in states.
+    pub visibilities: Cache<Root, HistoryVisibility>,
 }
 
 /// Weighs what is cached, in bytes.
@@ -90,6 +95,7 @@ impl Memory {
             memberships: Memberships::new(),
             events: Cache::with_weighter(16_384, EVENT_BYTES_MAX, ByBytes),
             nodes: Cache::with_weighter(16_384, NODE_BYTES_MAX, ByBytes),
+            visibilities: Cache::new(VISIBILITIES_MAX),
         }
     }
 
@@ -208,6 +214,11 @@ impl Room {
         let mut events: Vec<_> = events.take_while(|event| event.pos > since).cloned().collect();
         events.reverse();
         Some(events)
+    }
+
+    /// The state after the newest event at or before `upto`, if that event is at hand.
+    pub(super) fn newest_root(&self, upto: i64) -> Option<Root> {
+        self.tail.read().events.iter().rev().find(|event| event.pos <= upto).map(|event| event.root)
     }
 
     pub(super) fn push_to_tail(&self, event: Arc<TimelineEvent>) {

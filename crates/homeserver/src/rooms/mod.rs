@@ -1,14 +1,17 @@
 //! Rooms: what happens in them, and what can be read.
 //!
 //! [`memory`] holds the rooms, events and states that are in use; [`state`] reads and grows state
-//! trees; [`chain`] is the only way in which an event comes to be; [`timeline`] reads them back.
+//! trees; [`chain`] is the only way in which an event comes to be; [`timeline`] reads them back,
+//! [`visibility`] says who may see them, and [`show`] what a client gets of them.
 
 pub mod chain;
 mod effects;
 pub mod memberships;
 pub mod memory;
+pub mod show;
 pub mod state;
 pub mod timeline;
+pub mod visibility;
 
 pub use chain::{Chain, Intent, Txn, append};
 pub use memory::{Head, Memory, Room, find, find_by_key};

@@ -9,7 +9,7 @@ use store::events::StoredEvent;
 use crate::{
     Home,
     refusal::{Answer, Refusal},
-    rooms::Room,
+    rooms::{Room, show::Written},
 };
 
 /// An event where it stands in its room.
@@ -29,6 +29,8 @@ pub struct TimelineEvent {
     pub txn: Option<(OwnedDeviceId, OwnedTransactionId)>,
     /// Whether it is kept from clients: soft-failed or rejected.
     pub hidden: bool,
+    /// What clients get of it, written once.
+    pub(super) written: Written,
 }
 
 impl TimelineEvent {
@@ -50,6 +52,7 @@ impl TimelineEvent {
             redacted_by: stored.redacted_by.as_deref().map(parse).transpose()?,
             txn: stored.txn_device.clone().map(Into::into).zip(stored.txn_id.clone().map(Into::into)),
             hidden: stored.soft_failed || stored.rejected,
+            written: Written::default(),
         })
     }
 }
@@ -64,4 +67,61 @@ pub async fn get(home: &Home, room: &Room, event_id: &EventId) -> Answer<Option<
         .filter(|stored| stored.room == room.key)
         .map(|stored| TimelineEvent::read(stored, room))
         .transpose()
+}
+
+/// Those of the events with these ids that are in `room`, in stream order; one query.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn by_ids(home: &Home, room: &Room, ids: &[OwnedEventId]) -> Answer<Vec<Arc<TimelineEvent>>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let stored = store::events::by_ids(&home.db, &ids).await?;
+    read_all(stored.into_iter().filter(|stored| stored.room == room.key).collect(), room)
+}
+
+/// The events of `room` at or before `upto`, newest first, at most `limit`.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn before(home: &Home, room: &Room, upto: i64, limit: usize) -> Answer<Vec<Arc<TimelineEvent>>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    read_all(store::events::before(&home.db, room.key, upto, limit).await?, room)
+}
+
+/// The events of `room` after `since` and at or before `upto`, oldest first, at most `limit`.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn after(
+    home: &Home,
+    room: &Room,
+    since: i64,
+    upto: i64,
+    limit: usize,
+) -> Answer<Vec<Arc<TimelineEvent>>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    read_all(store::events::after(&home.db, room.key, since, upto, limit).await?, room)
+}
+
+fn read_all(stored: Vec<StoredEvent>, room: &Room) -> Answer<Vec<Arc<TimelineEvent>>> {
+    stored.into_iter().map(|stored| TimelineEvent::read(stored, room).map(Arc::new)).collect()
+}
+
+/// The state of `room` at the position `upto`: after the newest event at or before it. Empty before the
+/// room began.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn root_at(home: &Home, room: &Room, upto: i64) -> Answer<Root> {
+    if let Some(root) = room.newest_root(upto) {
+        return Ok(root);
+    }
+    let Some(bytes) = store::events::root_at(&home.db, room.key, upto).await? else {
+        return Ok(Root::EMPTY);
+    };
+    let damaged = || Refusal::broken(format!("a state of {} is stored damaged", room.room_id));
+    Root::from_bytes(&bytes).ok_or_else(damaged)
 }

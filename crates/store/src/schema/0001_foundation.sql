@@ -146,6 +146,7 @@ CREATE TABLE membership (
     display_name TEXT,
     avatar_url   TEXT,
     forgotten    BOOLEAN NOT NULL,
+    joined_upto  BIGINT,                           -- of the event that ended the user's last stay
     PRIMARY KEY (user_id, room)
 ) /* WITHOUT ROWID */;
 CREATE INDEX membership_room ON membership (room, membership, user_id);

@@ -1,0 +1,242 @@
+//! Events as clients get them: what never changes of an event is written once, the rest is spliced in.
+//!
+//! Spec: client-server API, «Room event format». The bytes shared by all readers hang on the
+//! [`TimelineEvent`]; for each reader only `unsigned` is made.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
+
+use rules::{
+    event::Event,
+    format::{self, Unsigned},
+};
+use ruma::{
+    DeviceId, EventId, OwnedEventId, api::client::filter::EventFormat, events::room::member::MembershipState,
+};
+use serde_json::value::RawValue;
+
+use super::{Room, TimelineEvent, state, timeline, visibility::Viewer};
+use crate::{Home, refusal::Answer};
+
+/// In which form somebody wants events.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Form<'a> {
+    /// The device that asks: it alone learns its transaction ids.
+    pub device: Option<&'a DeviceId>,
+    /// Whether events say in which room they are; in `/sync` they do not.
+    pub with_room_id: bool,
+    /// Whether the client wants events as servers exchange them.
+    pub as_pdu: bool,
+}
+
+impl<'a> Form<'a> {
+    /// With `room_id`: everywhere but in `/sync`.
+    pub fn whole(device: Option<&'a DeviceId>) -> Self {
+        Form { device, with_room_id: true, as_pdu: false }
+    }
+
+    /// As `/sync` writes events: without `room_id`, in the format that the filter names.
+    pub fn in_sync(device: &'a DeviceId, event_format: EventFormat) -> Self {
+        Form { device: Some(device), with_room_id: false, as_pdu: event_format == EventFormat::Federation }
+    }
+}
+
+/// An event as a client gets it: a JSON object as text.
+#[derive(Clone, Debug)]
+pub struct Shown(String);
+
+impl Shown {
+    /// The JSON.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// For types of ruma. Looks over the bytes once more: where much is written, use
+    /// [`write_list`] instead.
+    pub fn into_raw(self) -> Box<RawValue> {
+        RawValue::from_string(self.0).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    }
+}
+
+/// Appends a JSON list of events to a document that is being written.
+pub fn write_list(out: &mut String, events: &[Shown]) {
+    out.reserve(events.iter().map(|event| event.0.len() + 1).sum::<usize>() + 2);
+    out.push('[');
+    for (i, event) in events.iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        out.push_str(&event.0);
+    }
+    out.push(']');
+}
+
+/// What is written once of an event. A copy begins anew, for whoever copies may change.
+#[derive(Debug, Default)]
+pub(super) struct Written(OnceLock<Box<str>>);
+
+impl Clone for Written {
+    fn clone(&self) -> Self {
+        Written::default()
+    }
+}
+
+/// The event without `room_id`, `unsigned` and the closing brace.
+fn base(event: &TimelineEvent) -> &str {
+    event.written.0.get_or_init(|| {
+        let mut out = String::with_capacity(event.event.json().len());
+        format::write_client_event(&mut out, &event.event, None, false);
+        out.pop();
+        out.into_boxed_str()
+    })
+}
+
+/// `events` of `room` as `viewer` gets them, in the same order. Whether the viewer may see them is
+/// decided before; what stands in `unsigned` of other events is decided here.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn events(
+    home: &Home,
+    room: &Room,
+    viewer: &Viewer,
+    events: &[Arc<TimelineEvent>],
+    form: Form<'_>,
+) -> Answer<Vec<Shown>> {
+    let around = Around::of(home, room, viewer, events, form).await?;
+    let now_ms = home.clock.now_ms();
+    let mut shown = Vec::with_capacity(events.len());
+    for event in events {
+        let membership = viewer.membership_at(home, room, event).await?;
+        shown.push(around.show(event, viewer, membership.as_ref(), now_ms, form));
+    }
+    Ok(shown)
+}
+
+/// [`events`] for one.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn event(
+    home: &Home,
+    room: &Room,
+    viewer: &Viewer,
+    event: &Arc<TimelineEvent>,
+    form: Form<'_>,
+) -> Answer<Shown> {
+    let around = Around::of(home, room, viewer, std::slice::from_ref(event), form).await?;
+    let membership = viewer.membership_at(home, room, event).await?;
+    Ok(around.show(event, viewer, membership.as_ref(), home.clock.now_ms(), form))
+}
+
+/// Other events that stand in `unsigned`; only those that the viewer may see.
+#[derive(Default)]
+struct Around {
+    /// State events that were replaced.
+    replaced: HashMap<OwnedEventId, Arc<Event>>,
+    /// Redactions, as clients get them.
+    redactions: HashMap<OwnedEventId, String>,
+}
+
+impl Around {
+    async fn of(
+        home: &Home,
+        room: &Room,
+        viewer: &Viewer,
+        events: &[Arc<TimelineEvent>],
+        form: Form<'_>,
+    ) -> Answer<Self> {
+        let mut around = Around::default();
+        let (mut known, mut doubtful) = (Vec::new(), Vec::new());
+        for event in events {
+            let Some(replaced) = &event.replaces else { continue };
+            // Who was in the room knew its state; who came later may not see all that was replaced.
+            let joined = viewer.was_joined_before(home, room, event).await?;
+            if joined { known.push(replaced.clone()) } else { doubtful.push(replaced.clone()) }
+        }
+        let redactions = events.iter().filter_map(|event| event.redacted_by.as_ref());
+        let first_redaction = doubtful.len();
+        doubtful.extend(redactions.cloned());
+        if !known.is_empty() {
+            let found = state::events_by_id(home, room, &known).await?;
+            around.replaced.extend(known.into_iter().zip(found));
+        }
+        if doubtful.is_empty() {
+            return Ok(around);
+        }
+        let (of_state, of_redactions) = doubtful.split_at(first_redaction);
+        let found = timeline::by_ids(home, room, &doubtful).await?;
+        for event in viewer.filter(home, room, found).await? {
+            let event_id = event.event.event_id();
+            if of_redactions.iter().any(|id| *id == *event_id) {
+                around.redactions.insert(event_id.to_owned(), plain(&event, home.clock.now_ms(), form));
+            }
+            if of_state.iter().any(|id| *id == *event_id) {
+                around.replaced.insert(event_id.to_owned(), event.event.clone());
+            }
+        }
+        Ok(around)
+    }
+
+    fn show(
+        &self,
+        event: &TimelineEvent,
+        viewer: &Viewer,
+        membership: Option<&MembershipState>,
+        now_ms: i64,
+        form: Form<'_>,
+    ) -> Shown {
+        let replaced = event.replaces.as_deref().and_then(|id: &EventId| self.replaced.get(id));
+        let redaction = event.redacted_by.as_deref().and_then(|id: &EventId| self.redactions.get(id));
+        let own = |device: &DeviceId| {
+            let (sender, txn_id) = event.txn.as_ref()?;
+            let is_own = viewer.user() == Some(event.event.sender()) && **sender == *device;
+            is_own.then_some(txn_id.as_str())
+        };
+        let unsigned = Unsigned {
+            age_ms: Some(age_ms(event, now_ms)),
+            membership,
+            prev_content_json: replaced.map(|event| event.content_str()),
+            prev_sender: replaced.map(|event| event.sender()),
+            replaces_state: replaced.map(|event| event.event_id()),
+            redacted_because_json: redaction.map(String::as_str),
+            transaction_id: form.device.and_then(own),
+            ..Unsigned::default()
+        };
+        Shown(splice(event, unsigned.to_json().as_deref(), form))
+    }
+}
+
+/// An event with nothing in `unsigned` but its age.
+fn plain(event: &TimelineEvent, now_ms: i64, form: Form<'_>) -> String {
+    let unsigned = Unsigned { age_ms: Some(age_ms(event, now_ms)), ..Unsigned::default() };
+    splice(event, unsigned.to_json().as_deref(), form)
+}
+
+/// Milliseconds since the event was made.
+fn age_ms(event: &TimelineEvent, now_ms: i64) -> i64 {
+    now_ms.saturating_sub(event.event.origin_server_ts().0.into())
+}
+
+fn splice(event: &TimelineEvent, unsigned: Option<&str>, form: Form<'_>) -> String {
+    if form.as_pdu {
+        return format::federation_event(&event.event, unsigned).get().to_owned();
+    }
+    let base = base(event);
+    let mut out = String::with_capacity(base.len() + unsigned.map_or(0, str::len) + 120);
+    out.push_str(base);
+    if form.with_room_id {
+        // A room id has no character that JSON would escape.
+        out.push_str(r#","room_id":""#);
+        out.push_str(event.event.room_id().as_str());
+        out.push('"');
+    }
+    if let Some(unsigned) = unsigned {
+        out.push_str(r#","unsigned":"#);
+        out.push_str(unsigned);
+    }
+    out.push('}');
+    out
+}
