@@ -26,6 +26,9 @@ pub async fn put(db: &Db, key: &str, value: &str) -> Result<()> {
 /// Gives the setting `key` the value `value` unless it has one, and answers what it holds then.
 /// Of several servers that start at once on a new database, all get the same answer.
 pub async fn put_if_missing(db: &Db, key: &str, value: &str) -> Result<String> {
+    if let Some(kept) = get(db, key).await? {
+        return Ok(kept);
+    }
     let mut batch = Batch::new();
     batch.run(
         "INSERT INTO setting (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING",

@@ -21,15 +21,19 @@ const QUEUE_BYTES_MAX: usize = 128 << 20;
 /// One batch on its way to the writer.
 pub(super) struct Job {
     pub(super) batch: Batch,
-    pub(super) queued: Instant,
+    queued: Instant,
     answer: oneshot::Sender<Result<Positions>>,
-    _place: Place,
-    _permit: Option<OwnedSemaphorePermit>,
+    place: Place,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Job {
-    /// Tells whoever waits. Nobody may be waiting any more, which is fine.
-    pub(super) fn answer(self, answer: Result<Positions>) {
+    /// Frees the place, then tells whoever waits. Nobody may be waiting any more, which is fine.
+    fn answer(self, answer: Result<Positions>, meter: &Meter) {
+        meter.answered(self.queued, &answer);
+        let load = self.place.load.clone();
+        drop((self.place, self.permit));
+        meter.queued(load.batches.load(Ordering::Relaxed));
         let _ = self.answer.send(answer);
     }
 }
@@ -86,7 +90,7 @@ impl Queue {
         };
         let (answer, receiver) = oneshot::channel();
         let queued = Instant::now();
-        let job = Job { batch, queued, answer, _place: place, _permit: permit };
+        let job = Job { batch, queued, answer, place, permit };
         // A writer that is gone drops the job, and with it the sender: the commit sees that.
         let _ = self.jobs.send(job);
         Commit::waiting(receiver)
@@ -183,8 +187,7 @@ pub(super) fn answer_group(
     }
     upto.release(newest);
     for (job, answer) in group.drain(..).zip(answers) {
-        meter.answered(job.queued, &answer);
-        job.answer(answer);
+        job.answer(answer, meter);
     }
 }
 
