@@ -82,6 +82,12 @@ impl SigningKey {
         Base64::<Standard, _>::new(self.pair.public_key()).encode()
     }
 
+    /// A secret for one purpose, the same after every start and on every node. `purpose` is a constant:
+    /// what it is for, in words that nothing else uses.
+    pub fn derive(&self, purpose: &'static str) -> [u8; 32] {
+        blake3::derive_key(purpose, &self.seed)
+    }
+
     /// The signature of `message` in unpadded base64.
     pub fn sign(&self, message: &[u8]) -> String {
         self.pair.sign(message).base64()

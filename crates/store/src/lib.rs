@@ -9,6 +9,7 @@ pub mod database;
 pub mod devices;
 pub mod events;
 pub mod members;
+pub mod mutual_rooms;
 pub mod profiles;
 pub mod relations;
 pub mod rooms;

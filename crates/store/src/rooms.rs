@@ -97,3 +97,10 @@ pub async fn by_key(db: &Db, room: i64) -> Result<Option<StoredRoom>> {
     )
     .await
 }
+
+/// The ids of the rooms with these keys, in the order of the keys.
+pub async fn ids(db: &Db, rooms: &[i64]) -> Result<Vec<String>> {
+    let sql = "SELECT room_id FROM room WHERE room = ANY($1) ORDER BY room";
+    let rows = db.rows::<(String,)>(sql, &[rooms.into()]).await?;
+    Ok(rows.into_iter().map(|(room_id,)| room_id).collect())
+}

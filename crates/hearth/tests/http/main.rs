@@ -5,4 +5,5 @@
 #![allow(clippy::field_reassign_with_default, reason = "a configuration reads best as one")]
 
 mod harness;
+mod mutual_rooms;
 mod rooms_send;

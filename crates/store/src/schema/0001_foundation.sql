@@ -150,6 +150,8 @@ CREATE TABLE membership (
     PRIMARY KEY (user_id, room)
 ) /* WITHOUT ROWID */;
 CREATE INDEX membership_room ON membership (room, membership, user_id);
+-- The rooms that a user is joined to, by key and nothing else: what two users share is found here.
+CREATE INDEX membership_joined ON membership (user_id, room) WHERE membership = 'join';
 
 CREATE TABLE relation (
     room       BIGINT NOT NULL,
