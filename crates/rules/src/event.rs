@@ -5,11 +5,12 @@
 
 mod verify;
 
+use std::sync::{Arc, OnceLock};
+
 use bytes::Bytes;
 use ruma::{
     CanonicalJsonObject, EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId,
     ServerName, UserId,
-    events::TimelineEventType,
     room_version_rules::{EventIdFormatVersion, RoomVersionRules},
     serde::{
         Base64,
@@ -22,7 +23,7 @@ use serde_json::{Value, value::RawValue};
 use sha2::{Digest, Sha256};
 
 pub use self::verify::required_signers;
-use crate::{Refused, canonical, redaction, signing_key::SigningKey};
+use crate::{Refused, canonical, power_levels::Levels, redaction, signing_key::SigningKey};
 
 /// The largest PDU, in canonical bytes with its hashes and signatures.
 pub const PDU_BYTES_MAX: usize = 65_536;
@@ -64,9 +65,7 @@ pub struct Event {
     event_id: OwnedEventId,
     room_id: OwnedRoomId,
     sender: OwnedUserId,
-    /// For ruma alone.
-    event_type: TimelineEventType,
-    type_text: Box<str>,
+    event_type: Box<str>,
     state_key: Option<String>,
     origin_server_ts: MilliSecondsSinceUnixEpoch,
     depth: u64,
@@ -79,6 +78,8 @@ pub struct Event {
     json: Bytes,
     room_id_in_json: bool,
     rejected: bool,
+    /// Of an `m.room.power_levels` event, once somebody asked: every event of the room is weighed by them.
+    levels: OnceLock<Result<Arc<Levels>, Box<Refused>>>,
 }
 
 impl Event {
@@ -123,8 +124,7 @@ impl Event {
             event_id,
             room_id,
             sender: draft.sender,
-            event_type: draft.event_type.as_str().into(),
-            type_text: draft.event_type.into(),
+            event_type: draft.event_type.into(),
             state_key: draft.state_key,
             origin_server_ts: draft.origin_server_ts,
             depth: draft.depth,
@@ -136,6 +136,7 @@ impl Event {
             json: json.into(),
             room_id_in_json,
             rejected: false,
+            levels: OnceLock::new(),
         })
     }
 
@@ -162,8 +163,7 @@ impl Event {
             event_id,
             room_id,
             sender: header.sender,
-            event_type: header.event_type.as_str().into(),
-            type_text: header.event_type.into(),
+            event_type: header.event_type.into(),
             state_key: header.state_key,
             origin_server_ts: header.origin_server_ts,
             depth: header.depth,
@@ -174,6 +174,7 @@ impl Event {
             content,
             room_id_in_json,
             rejected: false,
+            levels: OnceLock::new(),
             json,
         })
     }
@@ -216,7 +217,7 @@ impl Event {
     ///
     /// Text, not ruma's enum: that takes some unstable names for their stable ones and forgets which it was.
     pub fn event_type(&self) -> &str {
-        &self.type_text
+        &self.event_type
     }
 
     /// Its state key, if it is a state event.
@@ -289,6 +290,15 @@ impl Event {
         serde_json::from_str(self.content_str()).unwrap_or(RawValue::NULL)
     }
 
+    /// The power levels that an `m.room.power_levels` event sets. Read once, for the version of its room.
+    ///
+    /// # Errors
+    /// As [`Levels::of`].
+    pub fn levels(&self, rules: &RoomVersionRules) -> Result<Arc<Levels>, Refused> {
+        let levels = self.levels.get_or_init(|| Levels::of(self, rules).map(Arc::new).map_err(Box::new));
+        levels.clone().map_err(|refused| *refused)
+    }
+
     /// Reads the content as `T`.
     ///
     /// # Errors
@@ -296,55 +306,6 @@ impl Event {
     pub fn content_as<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Refused> {
         serde_json::from_str(self.content_str())
             .map_err(|error| Refused::BadJson(format!("{}: {error}", self.event_type)))
-    }
-}
-
-impl ruma::state_res::Event for Event {
-    type Id = OwnedEventId;
-
-    fn event_id(&self) -> &OwnedEventId {
-        &self.event_id
-    }
-
-    fn room_id(&self) -> Option<&RoomId> {
-        // What the event itself says: a version 12 create event must not name a room.
-        self.room_id_in_json.then_some(&self.room_id)
-    }
-
-    fn sender(&self) -> &UserId {
-        &self.sender
-    }
-
-    fn origin_server_ts(&self) -> MilliSecondsSinceUnixEpoch {
-        self.origin_server_ts
-    }
-
-    fn event_type(&self) -> &TimelineEventType {
-        &self.event_type
-    }
-
-    fn content(&self) -> &RawValue {
-        self.content()
-    }
-
-    fn state_key(&self) -> Option<&str> {
-        self.state_key.as_deref()
-    }
-
-    fn prev_events(&self) -> Box<dyn DoubleEndedIterator<Item = &OwnedEventId> + '_> {
-        Box::new(self.prev_events.iter())
-    }
-
-    fn auth_events(&self) -> Box<dyn DoubleEndedIterator<Item = &OwnedEventId> + '_> {
-        Box::new(self.auth_events.iter())
-    }
-
-    fn redacts(&self) -> Option<&OwnedEventId> {
-        self.redacts.as_ref()
-    }
-
-    fn rejected(&self) -> bool {
-        self.rejected
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Spec: client-server API, `m.room.power_levels`; rooms/v10 (integers only), rooms/v12 (creators).
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use ruma::{OwnedUserId, UserId, room_version_rules::RoomVersionRules};
 use serde_json::{Map, Value};
@@ -96,7 +96,7 @@ pub(crate) const SINGLE_LEVELS: [&str; 7] =
     ["users_default", "events_default", "state_default", "ban", "redact", "kick", "invite"];
 
 impl Levels {
-    /// Reads the content of an `m.room.power_levels` event.
+    /// Reads the content of an `m.room.power_levels` event. [`Event::levels`] does it only once.
     ///
     /// # Errors
     /// [`Refused::Authorization`] if a level is not what the room version allows: integers since version 10,
@@ -134,10 +134,10 @@ pub(crate) fn default_of(field: &str) -> i64 {
 }
 
 /// `m.room.power_levels` of a room with its defaults applied, and the room's creators.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct PowerLevels {
     creators: Creators,
-    levels: Option<Levels>,
+    levels: Option<Arc<Levels>>,
 }
 
 impl PowerLevels {
@@ -150,7 +150,7 @@ impl PowerLevels {
         power_levels: Option<&Event>,
         rules: &RoomVersionRules,
     ) -> Result<Self, Refused> {
-        let levels = power_levels.map(|event| Levels::of(event, rules)).transpose()?;
+        let levels = power_levels.map(|event| event.levels(rules)).transpose()?;
         Ok(Self { creators: Creators::of(create, rules)?, levels })
     }
 
@@ -161,7 +161,7 @@ impl PowerLevels {
 
     /// The content of the power levels event, if the room has one.
     pub fn levels(&self) -> Option<&Levels> {
-        self.levels.as_ref()
+        self.levels.as_deref()
     }
 
     /// The power of `user`, who need not be in the room.

@@ -17,7 +17,7 @@ pub(super) fn check<F: Fn(&str, &str) -> Option<Arc<Event>>>(
     power_levels: &PowerLevels,
 ) -> Result<(), Refused> {
     // 10.1 to 10.3: what is read here has the right form.
-    let new = Levels::of(room.event, room.rules)?;
+    let new = room.event.levels(room.rules)?;
     // 10.4
     if room.rules.authorization.explicitly_privilege_room_creators {
         let creators = power_levels.creators().users();

@@ -1,10 +1,13 @@
 //! Our authorization rules against ruma's, over states and events at random.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use rules::versions;
 use ruma::{events::StateEventType, state_res::check_state_dependent_auth_rules};
 use serde_json::{Value, json};
 
+use crate::as_ruma::AsRuma;
 use crate::scene::{ALICE, BOB, CREATOR, Scene};
 
 const USERS: [&str; 3] = [CREATOR, ALICE, BOB];
@@ -106,8 +109,8 @@ proptest! {
         }
         let event = scene.clone().event(sender, kind, key, content);
         let ours = scene.judge(&event);
-        let state = |kind: &StateEventType, key: &str| scene.read(&kind.to_string(), key);
-        let theirs = check_state_dependent_auth_rules(&scene.rules.authorization, &event, state);
+        let state = |kind: &StateEventType, key: &str| scene.read(&kind.to_string(), key).map(AsRuma::from);
+        let theirs = check_state_dependent_auth_rules(&scene.rules.authorization, AsRuma::from(Arc::new(event.clone())), state);
         // Ruma reads power levels as it needs them, we read all of them: malformed ones in the state, which no
         // version lets in, stop us earlier.
         let malformed = matches!(&ours, Err(refused) if refused.to_string().contains("has no integer"));

@@ -2,6 +2,7 @@
 #![allow(unused_crate_dependencies, missing_docs)]
 
 mod against_ruma;
+mod as_ruma;
 mod authorization;
 mod canonical;
 mod event;

@@ -18,6 +18,7 @@ use ruma::{
 };
 use serde_json::{Value, json};
 
+use crate::as_ruma::AsRuma;
 use crate::scene::{ALICE, BOB, CREATOR, Scene, name};
 
 /// A room's graph as one server comes to know it.
@@ -125,7 +126,7 @@ impl Graph {
             rules.state_res.v2_rules().expect("v2"),
             &typed,
             chains,
-            |id| self.fetch(id),
+            |id| self.fetch(id).map(AsRuma::from),
             |conflicted| Some(self.subgraph(conflicted.values().flatten())),
         );
         let resolved = resolved.expect("ruma resolves it");
