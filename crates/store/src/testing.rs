@@ -13,6 +13,8 @@
 //! ```
 
 use crate::database::{Db, Error, Result};
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::path::PathBuf;
 use tokio_postgres::{Client, NoTls};
 
@@ -55,19 +57,14 @@ impl Drop for SqliteGuard {
 }
 
 /// The URL of a new SQLite database in a directory of its own, which lives as long as the guard.
+///
+/// The name is never used again: a writer that still closes the database of the test before would
+/// remove the log beside ours, which SQLite knows by its name.
 pub fn fresh_sqlite() -> Result<(String, SqliteGuard)> {
-    let process = std::process::id();
-    let mut attempt = 0;
-    loop {
-        let path = std::env::temp_dir().join(format!("hearth-test-{process}-{attempt}"));
-        match std::fs::create_dir(&path) {
-            Ok(()) => {
-                return Ok((format!("sqlite:{}/hearth.db", path.display()), SqliteGuard(path)));
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => attempt += 1,
-            Err(error) => return Err(Error::Unfit(format!("no directory for a test: {error}"))),
-        }
-    }
+    let unique = RandomState::new().build_hasher().finish();
+    let path = std::env::temp_dir().join(format!("hearth-test-{unique:016x}"));
+    std::fs::create_dir(&path).map_err(|error| Error::Unfit(format!("no directory for a test: {error}")))?;
+    Ok((format!("sqlite:{}/hearth.db", path.display()), SqliteGuard(path)))
 }
 
 /// Removes the database of a test when it is dropped.
