@@ -1,6 +1,6 @@
 //! Globs: `*` stands for any characters, `?` for one. Every match is linear in the text.
 
-use smallvec::SmallVec;
+use std::collections::BTreeMap;
 
 /// A pattern with `*` only, matched against the whole text, case-sensitively: event types in filters.
 ///
@@ -19,107 +19,109 @@ pub(crate) fn star_matches(pattern: &str, text: &str) -> bool {
     rest.ends_with(last)
 }
 
+/// The most characters of a [`Glob`], runs of stars counted once. A longer pattern matches nothing.
+pub(crate) const GLOB_CHARS_MAX: usize = 255;
+
 /// A pattern with `*` and `?`, as push rules have them. Both sides are expected in lower case.
+///
+/// An automaton that is in many states at once, one bit for each: a step per character of the text, whatever
+/// the pattern.
 #[derive(Debug)]
 pub(crate) struct Glob {
-    tokens: Vec<Token>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Token {
-    Char(char),
-    One,
-    Any,
+    /// Where a character must be this one.
+    chars: BTreeMap<char, States>,
+    /// Where any one character will do.
+    ones: States,
+    /// Where any number of characters will do; never twice in a row.
+    stars: States,
+    /// The state behind the last character.
+    end: usize,
 }
 
 impl Glob {
-    pub(crate) fn new(pattern: &str) -> Self {
-        let tokens = pattern.chars().map(|char| match char {
-            '*' => Token::Any,
-            '?' => Token::One,
-            char => Token::Char(char),
-        });
-        Self { tokens: tokens.collect() }
+    /// Compiles a pattern; `None` if it is longer than [`GLOB_CHARS_MAX`].
+    pub(crate) fn new(pattern: &str) -> Option<Self> {
+        Self::of(pattern, true)
+    }
+
+    /// A text that matches itself alone.
+    pub(crate) fn literal(text: &str) -> Option<Self> {
+        Self::of(text, false)
+    }
+
+    fn of(pattern: &str, wild: bool) -> Option<Self> {
+        let mut glob = Self { chars: BTreeMap::new(), ones: States::NONE, stars: States::NONE, end: 0 };
+        let mut after_star = false;
+        for char in pattern.chars() {
+            let star = wild && char == '*';
+            if star && after_star {
+                continue;
+            }
+            if glob.end == GLOB_CHARS_MAX {
+                return None;
+            }
+            match char {
+                '*' if wild => glob.stars.add(glob.end),
+                '?' if wild => glob.ones.add(glob.end),
+                char => glob.chars.entry(char).or_insert(States::NONE).add(glob.end),
+            }
+            after_star = star;
+            glob.end += 1;
+        }
+        Some(glob)
     }
 
     /// Whether the whole of `text` matches.
     pub(crate) fn matches(&self, text: &str) -> bool {
-        let mut states = self.start();
-        for char in text.chars() {
-            states = self.step(&states, char);
-        }
-        states.has(self.tokens.len())
+        let states = text.chars().fold(self.started(States::NONE), |states, char| self.step(states, char));
+        states.has(self.end)
     }
 
     /// Whether a part of `text` matches that has a word boundary on both sides.
     pub(crate) fn matches_words(&self, text: &str) -> bool {
-        let mut states = States::new(self.tokens.len());
-        let mut before = None;
-        let mut chars = text.chars();
-        loop {
-            let at = chars.next();
-            // Between `before` and `at`: a match may end here or start here.
-            if at.is_none_or(|char| !is_word(char)) && states.has(self.tokens.len()) {
+        let mut states = States::NONE;
+        let mut before_is_word = false;
+        for char in text.chars() {
+            // Between two characters, a match may end here or start here.
+            if !is_word(char) && states.has(self.end) {
                 return true;
             }
-            if before.is_none_or(|char| !is_word(char)) {
-                self.enter(&mut states, 0);
+            if !before_is_word {
+                states = self.started(states);
+                if !is_word(char) && states.has(self.end) {
+                    return true;
+                }
             }
-            let Some(char) = at else {
-                return states.has(self.tokens.len());
-            };
-            states = self.step(&states, char);
-            before = at;
+            states = self.step(states, char);
+            before_is_word = is_word(char);
         }
+        states.has(self.end) || (!before_is_word && self.started(states).has(self.end))
     }
 
-    fn start(&self) -> States {
-        let mut states = States::new(self.tokens.len());
-        self.enter(&mut states, 0);
-        states
+    /// With a match that begins here.
+    fn started(&self, mut states: States) -> States {
+        states.add(0);
+        self.through_stars(states)
     }
 
-    /// Marks a state and those that stars open without reading a character.
-    fn enter(&self, states: &mut States, mut state: usize) {
-        states.add(state);
-        while self.tokens.get(state) == Some(&Token::Any) {
-            state += 1;
-            states.add(state);
-        }
+    fn step(&self, states: States, char: char) -> States {
+        let chars = self.chars.get(&char).copied().unwrap_or(States::NONE);
+        let moved = states.and(chars.or(self.ones)).advanced();
+        self.through_stars(moved.or(states.and(self.stars)))
     }
 
-    fn step(&self, states: &States, char: char) -> States {
-        let mut next = States::new(self.tokens.len());
-        for (state, token) in self.tokens.iter().enumerate().filter(|(state, _)| states.has(*state)) {
-            match token {
-                Token::Any => self.enter(&mut next, state),
-                Token::One => self.enter(&mut next, state + 1),
-                Token::Char(wanted) if *wanted == char => self.enter(&mut next, state + 1),
-                Token::Char(_) => {}
-            }
-        }
-        next
+    /// A star may stand for nothing. As there are never two in a row, once is enough.
+    fn through_stars(&self, states: States) -> States {
+        states.or(states.and(self.stars).advanced())
     }
 }
 
-/// Whether `needle` occurs in `text` with a word boundary on both sides.
-pub(crate) fn contains_word(text: &str, needle: &str) -> bool {
-    if needle.is_empty() {
-        return false;
-    }
-    let mut from = 0;
-    while let Some(found) = text.get(from..).and_then(|rest| rest.find(needle)) {
-        let start = from + found;
-        let end = start + needle.len();
-        let before = text[..start].chars().next_back();
-        let after = text[end..].chars().next();
-        if !before.is_some_and(is_word) && !after.is_some_and(is_word) {
-            return true;
-        }
-        // The next candidate begins at least one character later.
-        from = start + text[start..].chars().next().map_or(1, char::len_utf8);
-    }
-    false
+/// Whether `text` has a part that is `word`, with a word boundary on both sides.
+pub(crate) fn contains_word(text: &str, word: &str) -> bool {
+    // Most texts do not have it at all, and searching is faster than matching.
+    !word.is_empty()
+        && text.contains(word)
+        && Glob::literal(word).is_some_and(|glob| glob.matches_words(text))
 }
 
 /// Spec: push rules, «A word boundary is … any character not in the sets `[A-Z]`, `[a-z]`, `[0-9]` or `_`».
@@ -127,19 +129,32 @@ fn is_word(char: char) -> bool {
     char.is_ascii_alphanumeric() || char == '_'
 }
 
-/// The positions in a pattern that a text may have reached.
-struct States(SmallVec<[u64; 4]>);
+/// A set of positions in a pattern.
+#[derive(Debug, Clone, Copy)]
+struct States([u64; 4]);
 
 impl States {
-    fn new(tokens: usize) -> Self {
-        Self(SmallVec::from_elem(0, tokens / 64 + 1))
-    }
+    const NONE: Self = Self([0; 4]);
 
     fn add(&mut self, state: usize) {
         self.0[state / 64] |= 1 << (state % 64);
     }
 
-    fn has(&self, state: usize) -> bool {
+    fn has(self, state: usize) -> bool {
         self.0[state / 64] & (1 << (state % 64)) != 0
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self(std::array::from_fn(|word| self.0[word] & other.0[word]))
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self(std::array::from_fn(|word| self.0[word] | other.0[word]))
+    }
+
+    /// Every state moved to the next.
+    fn advanced(self) -> Self {
+        let carried = |word: usize| if word == 0 { 0 } else { self.0[word - 1] >> 63 };
+        Self(std::array::from_fn(|word| self.0[word] << 1 | carried(word)))
     }
 }

@@ -1,10 +1,11 @@
 //! Whom an event notifies: push rules evaluated for one user.
 //!
 //! Spec: client-server API, «Push notifications». ruma has the types and the default rules; its evaluation is
-//! async (for an unstable condition) and compiles a regular expression per rule and user. Here an event is
-//! flattened once and then asked for every member of the room.
+//! async (for an unstable condition), compiles a regular expression per rule and user, and flattens an event into
+//! a map of paths, which a hostile event blows up to a thousand times its size. Here an event is read once and
+//! then asked for every member of the room; a path is walked.
 
-use std::{collections::BTreeMap, sync::OnceLock};
+use std::sync::OnceLock;
 
 use ruma::{
     UserId,
@@ -18,8 +19,8 @@ use crate::{
     power_levels::{Power, PowerLevels},
 };
 
-/// The longest pattern that is tried, in bytes; a longer one matches nothing.
-pub const PATTERN_BYTES_MAX: usize = 1024;
+/// The longest pattern or display name that is looked for, in characters; a longer one is never found.
+pub const PATTERN_CHARS_MAX: usize = glob::GLOB_CHARS_MAX;
 
 /// The rules that every account begins with, for `user`.
 pub fn default_rules(user: &UserId) -> Ruleset {
@@ -35,18 +36,12 @@ pub struct Outcome {
     pub highlight: bool,
 }
 
-/// An event as push rules look at it: its properties by dot-separated path. Made once, asked for every member.
+/// An event as push rules look at it. Made once, asked for every member.
 #[derive(Debug)]
 pub struct EventForPush<'a> {
     event: &'a Event,
-    properties: BTreeMap<String, Property>,
+    content: Value,
     body_lowercase: OnceLock<Option<String>>,
-}
-
-#[derive(Debug)]
-enum Property {
-    Scalar(ScalarJsonValue),
-    Array(Vec<ScalarJsonValue>),
 }
 
 /// What push rules ask about the room and the member.
@@ -86,33 +81,82 @@ pub fn outcome(actions: &[Action]) -> Outcome {
 }
 
 impl<'a> EventForPush<'a> {
-    /// Flattens an event.
+    /// Reads an event.
     pub fn new(event: &'a Event) -> Self {
-        let mut properties = BTreeMap::new();
-        let top = [
-            ("event_id", event.event_id().as_str()),
-            ("room_id", event.room_id().as_str()),
-            ("sender", event.sender().as_str()),
-            ("type", event.event_type()),
-        ];
-        for (key, value) in top.into_iter().chain(event.state_key().map(|key| ("state_key", key))) {
-            properties.insert(key.to_owned(), Property::Scalar(ScalarJsonValue::String(value.to_owned())));
-        }
         let content = serde_json::from_str(event.content_str()).unwrap_or(Value::Null);
-        flatten(&mut properties, "content".to_owned(), content);
-        Self { event, properties, body_lowercase: OnceLock::new() }
+        Self { event, content, body_lowercase: OnceLock::new() }
     }
 
+    /// The property of the content at a dot-separated path that begins with `content`.
+    fn property(&self, path: &str) -> Option<&Value> {
+        let mut segments = segments(path);
+        if segments.next()? != "content" {
+            return None;
+        }
+        segments.try_fold(&self.content, |value, key| value.as_object()?.get(&key))
+    }
+
+    /// The text at a path, anywhere in the event.
     fn text(&self, path: &str) -> Option<&str> {
-        match self.properties.get(path)? {
-            Property::Scalar(ScalarJsonValue::String(text)) => Some(text),
-            _ => None,
+        match path {
+            "type" => Some(self.event.event_type()),
+            "sender" => Some(self.event.sender().as_str()),
+            "state_key" => self.event.state_key(),
+            "room_id" => Some(self.event.room_id().as_str()),
+            "event_id" => Some(self.event.event_id().as_str()),
+            path => self.property(path)?.as_str(),
         }
     }
 
     fn body(&self) -> Option<&str> {
-        let body = || self.text("content.body").map(str::to_lowercase);
+        let body = || self.content.get("body")?.as_str().map(str::to_lowercase);
         self.body_lowercase.get_or_init(body).as_deref()
+    }
+
+    /// Whether the value at a path is this one, exactly.
+    fn is(&self, path: &str, wanted: &ScalarJsonValue) -> bool {
+        match (self.text(path), wanted) {
+            (Some(text), ScalarJsonValue::String(wanted)) => text == wanted,
+            (Some(_), _) => false,
+            (None, wanted) => self.property(path).is_some_and(|found| equal(found, wanted)),
+        }
+    }
+}
+
+/// The keys of a dot-separated path; `\.` and `\\` stand for the characters themselves.
+///
+/// Spec: appendices, «Dot-separated property paths».
+fn segments(path: &str) -> impl Iterator<Item = String> {
+    let mut chars = path.chars().peekable();
+    let mut open = true;
+    std::iter::from_fn(move || {
+        if !std::mem::replace(&mut open, false) {
+            return None;
+        }
+        let mut segment = String::new();
+        while let Some(char) = chars.next() {
+            match char {
+                '.' => {
+                    open = true;
+                    break;
+                }
+                '\\' => segment.push(chars.next_if(|next| matches!(next, '.' | '\\')).unwrap_or('\\')),
+                char => segment.push(char),
+            }
+        }
+        Some(segment)
+    })
+}
+
+fn equal(found: &Value, wanted: &ScalarJsonValue) -> bool {
+    match (found, wanted) {
+        (Value::Null, ScalarJsonValue::Null) => true,
+        (Value::Bool(found), ScalarJsonValue::Bool(wanted)) => found == wanted,
+        (Value::String(found), ScalarJsonValue::String(wanted)) => found == wanted,
+        (Value::Number(found), ScalarJsonValue::Integer(wanted)) => {
+            found.as_i64() == Some(i64::from(*wanted))
+        }
+        _ => false,
     }
 }
 
@@ -140,14 +184,11 @@ fn holds(condition: &PushCondition, event: &EventForPush<'_>, room: &RoomForPush
             let needed = Power::Level(room.power_levels.notification(data.key.as_str()));
             room.power_levels.user(event.event.sender()) >= needed
         }
-        PushCondition::EventPropertyIs(data) => match event.properties.get(&data.key) {
-            Some(Property::Scalar(value)) => *value == data.value,
-            _ => false,
-        },
-        PushCondition::EventPropertyContains(data) => match event.properties.get(&data.key) {
-            Some(Property::Array(values)) => values.contains(&data.value),
-            _ => false,
-        },
+        PushCondition::EventPropertyIs(data) => event.is(&data.key, &data.value),
+        PushCondition::EventPropertyContains(data) => {
+            let values = event.property(&data.key).and_then(Value::as_array);
+            values.is_some_and(|values| values.iter().any(|value| equal(value, &data.value)))
+        }
         // An unknown condition never holds, as the specification wants.
         _ => false,
     }
@@ -158,48 +199,16 @@ fn counts(is: &RoomMemberCountIs, member_count: u64) -> bool {
 }
 
 fn event_match(event: &EventForPush<'_>, key: &str, pattern: &str) -> bool {
-    if pattern.len() > PATTERN_BYTES_MAX {
-        return false;
-    }
     let pattern = pattern.to_lowercase();
     let plain = !pattern.contains(['*', '?']);
     if key == "content.body" {
         let Some(body) = event.body() else { return false };
-        return if plain {
-            glob::contains_word(body, &pattern)
-        } else {
-            Glob::new(&pattern).matches_words(body)
+        return match plain {
+            true => glob::contains_word(body, &pattern),
+            false => Glob::new(&pattern).is_some_and(|glob| glob.matches_words(body)),
         };
     }
     let Some(text) = event.text(key) else { return false };
     let text = text.to_lowercase();
-    if plain { text == pattern } else { Glob::new(&pattern).matches(&text) }
-}
-
-fn flatten(properties: &mut BTreeMap<String, Property>, path: String, value: Value) {
-    let property = match value {
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                let key = key.replace('\\', r"\\").replace('.', r"\.");
-                flatten(properties, format!("{path}.{key}"), value);
-            }
-            return;
-        }
-        Value::Array(items) => Property::Array(items.into_iter().filter_map(scalar).collect()),
-        value => match scalar(value) {
-            Some(value) => Property::Scalar(value),
-            None => return,
-        },
-    };
-    properties.insert(path, property);
-}
-
-fn scalar(value: Value) -> Option<ScalarJsonValue> {
-    Some(match value {
-        Value::Null => ScalarJsonValue::Null,
-        Value::Bool(value) => ScalarJsonValue::Bool(value),
-        Value::Number(number) => ScalarJsonValue::Integer(number.as_i64()?.try_into().ok()?),
-        Value::String(text) => ScalarJsonValue::String(text),
-        Value::Array(_) | Value::Object(_) => return None,
-    })
+    if plain { text == pattern } else { Glob::new(&pattern).is_some_and(|glob| glob.matches(&text)) }
 }

@@ -117,6 +117,10 @@ fn event_match() {
     assert!(matches("room_id", "!room:a", &json!({})));
     assert!(matches("type", "m.*.message", &json!({})));
     assert!(matches(r"content.m\.relates_to.a\\b", "x", &json!({"m.relates_to": {r"a\b": "X"}})));
+    assert!(matches(r"content.a\xb", "x", &json!({r"a\xb": "X"})));
+    assert!(matches("content..", "x", &json!({"": {"": "X"}})));
+    assert!(!matches("content", "*", &json!({})));
+    assert!(!matches("content.a.b", "*", &json!({"a": "b"})));
     assert!(!matches("content.missing", "*", &json!({})));
     assert!(!matches("content.number", "*", &json!({"number": 1})));
 }
@@ -176,6 +180,21 @@ fn kinds_of_rules_in_their_order() {
     assert_eq!(judge(&quiet, "bread"), NOTIFY);
     quiet["sender"][0]["enabled"] = json!(false);
     assert_eq!(judge(&quiet, "bread"), NOTHING);
+}
+
+#[test]
+fn a_hostile_event_costs_little() {
+    // A long path to many leaves: written out, the paths would take 150 MB.
+    let leaves: serde_json::Map<String, Value> =
+        (0..5_000).map(|leaf| (format!("{leaf:x}"), json!(1))).collect();
+    let content = json!({"x".repeat(30_000): leaves, "body": "a".repeat(10_000)});
+    let event = scene().event(ALICE, "m.room.message", None, content);
+    let word = |pattern: String| json!({"kind": "event_match", "key": "content.body", "pattern": pattern});
+    for pattern in ["a*".repeat(100) + "b", "a".repeat(255), "?".repeat(255), "a".repeat(100_000)] {
+        let rule = json!({"rule_id": "x", "default": false, "enabled": true, "actions": ["notify"], "conditions": [word(pattern)]});
+        let rules = serde_json::from_value(json!({"override": [rule]})).expect("rules");
+        assert_eq!(judged(&rules, &event, 3), NOTHING);
+    }
 }
 
 /// A glob by its definition, slow and plain.
