@@ -76,8 +76,8 @@ pub fn touch(batch: &mut Batch, room: i64, pos: PosRef) {
 }
 
 /// Lists a room in the directory, or takes it off.
-pub fn set_public(batch: &mut Batch, room: i64, public: bool) {
-    batch.run("UPDATE room SET public = $2 WHERE room = $1", vec![room.into(), public.into()]);
+pub fn set_public(batch: &mut Batch, room: Value<'static>, public: bool) {
+    batch.run("UPDATE room SET public = $2 WHERE room = $1", vec![room, public.into()]);
 }
 
 /// The room with this id.

@@ -250,6 +250,32 @@ impl User {
         self.ask(Method::DELETE, &format!("/_matrix/client{path}"), None).await
     }
 
+    /// Creates a room and answers its id: `alice.creates_room(json!({ "preset": "public_chat" }))`.
+    pub async fn creates_room(&self, wishes: Value) -> String {
+        let created = self.post("/v3/createRoom", wishes).await.ok();
+        created["room_id"].as_str().expect("a room id").to_owned()
+    }
+
+    /// `POST /rooms/{roomId}/{what}`: `alice.does(&room, "invite", json!({ "user_id": … }))`.
+    pub async fn does(&self, room_id: &str, what: &str, body: Value) -> Reply {
+        self.post(&format!("/v3/rooms/{}/{what}", encode(room_id)), body).await
+    }
+
+    /// Joins a room that must let the user in.
+    pub async fn joins(&self, room_id: &str) {
+        self.does(room_id, "join", json!({})).await.ok();
+    }
+
+    /// Leaves a room.
+    pub async fn leaves(&self, room_id: &str) {
+        self.does(room_id, "leave", json!({})).await.ok();
+    }
+
+    /// Invites `other` into a room.
+    pub async fn invites(&self, room_id: &str, other: &User) {
+        self.does(room_id, "invite", json!({ "user_id": other.user_id })).await.ok();
+    }
+
     /// Sends a text message with a new transaction id; answers the event id.
     pub async fn say(&self, room_id: &str, text: &str) -> String {
         let txn = self.txns.fetch_add(1, Ordering::SeqCst);

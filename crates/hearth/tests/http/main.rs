@@ -6,4 +6,6 @@
 
 mod harness;
 mod mutual_rooms;
+mod rooms_create;
+mod rooms_membership;
 mod rooms_send;

@@ -25,7 +25,7 @@ use store::rooms::StoredRoom;
 use crate::{
     Home,
     refusal::{Answer, Refusal},
-    rooms::{TimelineEvent, memberships::Memberships},
+    rooms::{TimelineEvent, create::Births, memberships::Memberships},
 };
 
 /// Bytes of events kept in memory.
@@ -53,6 +53,8 @@ pub struct Memory {
     last_change: DashMap<i64, i64>,
     /// The rooms of users, as the store has them.
     pub memberships: Memberships,
+    /// When the last room was created.
+    pub(super) births: Births,
     /// Parsed events.
     pub events: Cache<OwnedEventId, Arc<Event>, ByBytes>,
     /// Nodes of state trees.
@@ -93,6 +95,7 @@ impl Memory {
             loading: tokio::sync::Mutex::new(()),
             last_change: DashMap::new(),
             memberships: Memberships::new(),
+            births: Births::default(),
             events: Cache::with_weighter(16_384, EVENT_BYTES_MAX, ByBytes),
             nodes: Cache::with_weighter(16_384, NODE_BYTES_MAX, ByBytes),
             visibilities: Cache::new(VISIBILITIES_MAX),
@@ -122,8 +125,8 @@ impl Memory {
             return;
         }
         // Two references are the maps' own; a third belongs to somebody at work.
-        let idle: Vec<_> = self.by_id.iter().filter(|room| Arc::strong_count(room) <= 2).collect();
-        let idle: Vec<_> = idle.iter().take(IDLE_ROOMS_MAX / 4).map(|room| room.room_id.clone()).collect();
+        let idle = self.by_id.iter().filter(|room| Arc::strong_count(room) <= 2);
+        let idle: Vec<_> = idle.take(IDLE_ROOMS_MAX / 4).map(|room| room.room_id.clone()).collect();
         for room_id in idle {
             let gone = self.by_id.remove_if(&room_id, |_, room| Arc::strong_count(room) <= 2);
             if let Some((_, room)) = gone {

@@ -5,7 +5,9 @@
 //! [`visibility`] says who may see them, and [`show`] what a client gets of them.
 
 pub mod chain;
+pub mod create;
 mod effects;
+pub mod membership;
 pub mod memberships;
 pub mod memory;
 pub mod show;
