@@ -9,6 +9,7 @@ pub mod body;
 pub mod caller;
 pub mod client;
 pub mod endpoint;
+pub mod interactive;
 pub mod plain;
 pub mod router;
 pub mod routes;

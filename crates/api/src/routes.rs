@@ -3,9 +3,16 @@
 use http::Method;
 
 use crate::{
-    client::{create_room, membership, mutual_rooms, room_send, versions},
+    client::{create_room, membership, mutual_rooms, registration, room_send, session, versions, well_known},
     endpoint::{Endpoint, at, endpoint},
 };
+
+/// The paths of an endpoint that is as old as r0.
+macro_rules! both {
+    ($path:literal) => {
+        [concat!("/_matrix/client/r0/", $path), concat!("/_matrix/client/v3/", $path)]
+    };
+}
 
 /// All endpoints.
 pub fn routes() -> Vec<Endpoint> {
@@ -14,6 +21,24 @@ pub fn routes() -> Vec<Endpoint> {
         endpoint(versions::get),
         // Creation
         endpoint(create_room::create),
+        // Server discovery
+        at(Method::GET, &["/.well-known/matrix/client"], well_known::client),
+        at(Method::GET, &["/.well-known/matrix/support"], well_known::support),
+        // Client authentication: registration
+        at(Method::POST, &both!("register"), registration::register),
+        at(Method::GET, &both!("register/available"), registration::available),
+        at(
+            Method::GET,
+            &["/_matrix/client/v1/register/m.login.registration_token/validity"],
+            registration::token_validity,
+        ),
+        // Client authentication: sessions
+        endpoint(session::flows),
+        at(Method::POST, &both!("login"), session::login),
+        at(Method::POST, &["/_matrix/client/v3/refresh"], session::refresh),
+        at(Method::POST, &both!("logout"), session::logout),
+        at(Method::POST, &both!("logout/all"), session::logout_all),
+        endpoint(session::whoami),
         // Sending events to a room
         endpoint(room_send::send),
         // Room membership

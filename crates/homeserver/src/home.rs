@@ -16,7 +16,7 @@ use ruma::{MilliSecondsSinceUnixEpoch, OwnedServerName, ServerName, UInt};
 use store::Db;
 use tokio::sync::watch;
 
-use crate::{bell::Bell, config::Config, rooms};
+use crate::{accounts, bell::Bell, config::Config, rooms};
 
 /// Who is at home: configuration, database, clock, dice, signing key, bell and caches. A handle:
 /// cloning it is cheap.
@@ -37,6 +37,8 @@ pub struct Inside {
     pub signing_key: SigningKey,
     /// Wakes those who wait for something to happen.
     pub bell: Bell,
+    /// Sessions and what else of accounts is in memory.
+    pub accounts: accounts::Memory,
     /// Rooms, events and states that are in memory.
     pub rooms: rooms::Memory,
     requests: AtomicU64,
@@ -48,6 +50,7 @@ impl Home {
     /// A home over an open database.
     pub fn new(config: Config, db: Db, signing_key: SigningKey, clock: Clock, dice: Dice) -> Self {
         Home(Arc::new(Inside {
+            accounts: accounts::Memory::new(&signing_key),
             rooms: rooms::Memory::new(),
             bell: Bell::default(),
             stopping: watch::Sender::new(false),

@@ -18,6 +18,15 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// As the store wrote it; what it does not know is a user.
+    pub fn of(text: &str) -> Self {
+        match text {
+            "guest" => Kind::Guest,
+            "appservice" => Kind::Appservice,
+            _ => Kind::User,
+        }
+    }
+
     /// As the store writes it.
     pub fn as_str(self) -> &'static str {
         match self {

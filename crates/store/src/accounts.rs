@@ -1,6 +1,42 @@
 //! Accounts: who has one, and in which condition it is.
 
-use crate::{Batch, Db, Result};
+use crate::{
+    Batch, Db, Result,
+    database::{FromRow, Row},
+};
+
+/// An account.
+#[derive(Clone, Debug)]
+pub struct AccountRow {
+    /// `user`, `guest` or `appservice`.
+    pub kind: String,
+    /// The hash of its password in PHC form; without one nobody logs in by password.
+    pub password_hash: Option<String>,
+    /// Whether the user administers this server.
+    pub admin: bool,
+    /// Whether it is closed for good.
+    pub deactivated: bool,
+    /// Whether the user asked that what it sent be hidden from those who come later.
+    pub erased: bool,
+    /// Whether it is locked.
+    pub locked: bool,
+    /// Whether it is suspended.
+    pub suspended: bool,
+}
+
+impl FromRow for AccountRow {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(AccountRow {
+            kind: row.get(0)?,
+            password_hash: row.get(1)?,
+            admin: row.get(2)?,
+            deactivated: row.get(3)?,
+            erased: row.get(4)?,
+            locked: row.get(5)?,
+            suspended: row.get(6)?,
+        })
+    }
+}
 
 /// Makes an account. Refuses the batch if the user id is taken.
 pub fn create(
@@ -29,4 +65,46 @@ pub fn create(
 pub async fn exists(db: &Db, user_id: &str) -> Result<bool> {
     let row = db.row::<(i64,)>("SELECT 1 FROM account WHERE user_id = $1", &[user_id.into()]).await?;
     Ok(row.is_some())
+}
+
+/// The account with this user id, also if it is deactivated.
+pub async fn get(db: &Db, user_id: &str) -> Result<Option<AccountRow>> {
+    db.row(
+        "SELECT kind, password_hash, admin, deactivated, erased, locked, suspended
+         FROM account WHERE user_id = $1",
+        &[user_id.into()],
+    )
+    .await
+}
+
+/// Gives an account another password. Refuses the batch if there is no such account.
+pub fn set_password(batch: &mut Batch, user_id: &str, password_hash: Option<String>) {
+    batch.must(
+        "UPDATE account SET password_hash = $2 WHERE user_id = $1 AND NOT deactivated",
+        vec![user_id.to_owned().into(), password_hash.into()],
+    );
+}
+
+/// Locks or unlocks an account. Refuses the batch if there is no such account.
+pub fn set_locked(batch: &mut Batch, user_id: &str, locked: bool) {
+    batch.must(
+        "UPDATE account SET locked = $2 WHERE user_id = $1 AND NOT deactivated",
+        vec![user_id.to_owned().into(), locked.into()],
+    );
+}
+
+/// Suspends an account, or ends that. Refuses the batch if there is no such account.
+pub fn set_suspended(batch: &mut Batch, user_id: &str, suspended: bool) {
+    batch.must(
+        "UPDATE account SET suspended = $2 WHERE user_id = $1 AND NOT deactivated",
+        vec![user_id.to_owned().into(), suspended.into()],
+    );
+}
+
+/// Makes a user an administrator, or ends that. Refuses the batch if there is no such account.
+pub fn set_admin(batch: &mut Batch, user_id: &str, admin: bool) {
+    batch.must(
+        "UPDATE account SET admin = $2 WHERE user_id = $1 AND NOT deactivated",
+        vec![user_id.to_owned().into(), admin.into()],
+    );
 }

@@ -11,11 +11,13 @@ pub mod events;
 pub mod members;
 pub mod mutual_rooms;
 pub mod profiles;
+pub mod registration_tokens;
 pub mod relations;
 pub mod rooms;
 pub mod settings;
 pub mod state;
 pub mod testing;
 pub mod tokens;
+pub mod uia;
 
 pub use database::{Batch, Commit, Db, Error, PosRef, Positions, Result, Value};

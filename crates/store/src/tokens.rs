@@ -22,6 +22,10 @@ pub struct SessionRow {
     pub locked: bool,
     /// Whether the account is suspended.
     pub suspended: bool,
+    /// The refresh token that goes with it.
+    pub refresh_hash: Option<Vec<u8>>,
+    /// Whether the refresh token that it was got with is still good.
+    pub follows: bool,
 }
 
 impl FromRow for SessionRow {
@@ -34,6 +38,8 @@ impl FromRow for SessionRow {
             admin: row.get(4)?,
             locked: row.get(5)?,
             suspended: row.get(6)?,
+            refresh_hash: row.get(7)?,
+            follows: row.get(8)?,
         })
     }
 }
@@ -41,7 +47,8 @@ impl FromRow for SessionRow {
 /// What the access token with this hash stands for; nothing if its account is deactivated.
 pub async fn session(db: &Db, token_hash: &[u8; 32]) -> Result<Option<SessionRow>> {
     db.row(
-        "SELECT t.user_id, t.device_id, t.expires_ts, a.kind, a.admin, a.locked, a.suspended
+        "SELECT t.user_id, t.device_id, t.expires_ts, a.kind, a.admin, a.locked, a.suspended, t.refresh_hash,
+            EXISTS (SELECT 1 FROM refresh_token r WHERE r.next_hash = t.refresh_hash)
          FROM access_token t JOIN account a ON a.user_id = t.user_id
          WHERE t.token_hash = $1 AND NOT a.deactivated",
         &[token_hash.into()],
@@ -69,4 +76,120 @@ pub fn add(
             refresh_hash.into(),
         ],
     );
+}
+
+/// Gives a device a refresh token.
+pub fn add_refresh(batch: &mut Batch, token_hash: &[u8; 32], user_id: &str, device_id: &str) {
+    batch.run(
+        "INSERT INTO refresh_token (token_hash, user_id, device_id) VALUES ($1, $2, $3)",
+        vec![(*token_hash).into(), user_id.to_owned().into(), device_id.to_owned().into()],
+    );
+}
+
+/// The device behind a refresh token.
+#[derive(Clone, Debug)]
+pub struct RefreshRow {
+    /// The user.
+    pub user_id: String,
+    /// The device.
+    pub device_id: String,
+    /// Whether the account is locked.
+    pub locked: bool,
+}
+
+impl FromRow for RefreshRow {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(RefreshRow { user_id: row.get(0)?, device_id: row.get(1)?, locked: row.get(2)? })
+    }
+}
+
+/// What the refresh token with this hash stands for.
+pub async fn of_refresh(db: &Db, token_hash: &[u8; 32]) -> Result<Option<RefreshRow>> {
+    db.row(
+        "SELECT r.user_id, r.device_id, a.locked
+         FROM refresh_token r JOIN account a ON a.user_id = r.user_id
+         WHERE r.token_hash = $1 AND NOT a.deactivated",
+        &[token_hash.into()],
+    )
+    .await
+}
+
+/// Has the refresh token `old` followed by `new`; what followed it before and was never used is
+/// gone. Refuses the batch if `old` is not good any more.
+pub fn replace(batch: &mut Batch, old: &[u8; 32], new: &[u8; 32]) {
+    batch.run(
+        "DELETE FROM access_token
+         WHERE refresh_hash = (SELECT next_hash FROM refresh_token WHERE token_hash = $1)",
+        vec![(*old).into()],
+    );
+    batch.run(
+        "DELETE FROM refresh_token
+         WHERE token_hash = (SELECT next_hash FROM refresh_token WHERE token_hash = $1)",
+        vec![(*old).into()],
+    );
+    batch.must(
+        "UPDATE refresh_token SET next_hash = $2 WHERE token_hash = $1",
+        vec![(*old).into(), (*new).into()],
+    );
+}
+
+/// Ends the refresh token that the one with this hash followed.
+pub fn retire_predecessor(batch: &mut Batch, refresh_hash: &[u8]) {
+    batch.run("DELETE FROM refresh_token WHERE next_hash = $1", vec![refresh_hash.to_vec().into()]);
+}
+
+/// Ends all sessions of a device.
+pub fn remove_of_device(batch: &mut Batch, user_id: &str, device_id: &str) {
+    for sql in [
+        "DELETE FROM access_token WHERE user_id = $1 AND device_id = $2",
+        "DELETE FROM refresh_token WHERE user_id = $1 AND device_id = $2",
+    ] {
+        batch.run(sql, vec![user_id.to_owned().into(), device_id.to_owned().into()]);
+    }
+}
+
+/// Ends all sessions of a user, except those of the device `keep`.
+pub fn remove_of_user(batch: &mut Batch, user_id: &str, keep: Option<&str>) {
+    for sql in [
+        "DELETE FROM access_token WHERE user_id = $1 AND device_id <> $2",
+        "DELETE FROM refresh_token WHERE user_id = $1 AND device_id <> $2",
+    ] {
+        // No device has an empty id.
+        batch.run(sql, vec![user_id.to_owned().into(), keep.unwrap_or_default().to_owned().into()]);
+    }
+    batch.run("DELETE FROM login_token WHERE user_id = $1", vec![user_id.to_owned().into()]);
+}
+
+/// Keeps a login token.
+pub fn add_login(batch: &mut Batch, token_hash: &[u8; 32], user_id: &str, expires_ts: i64) {
+    batch.run(
+        "INSERT INTO login_token (token_hash, user_id, expires_ts) VALUES ($1, $2, $3)",
+        vec![(*token_hash).into(), user_id.to_owned().into(), expires_ts.into()],
+    );
+}
+
+/// Whom the login token with this hash lets in, if it has not expired.
+pub async fn of_login(db: &Db, token_hash: &[u8; 32], now_ms: i64) -> Result<Option<String>> {
+    let row = db
+        .row(
+            "SELECT user_id FROM login_token WHERE token_hash = $1 AND expires_ts > $2",
+            &[token_hash.into(), now_ms.into()],
+        )
+        .await?;
+    Ok(row.map(|(user_id,)| user_id))
+}
+
+/// Uses a login token up. Refuses the batch if somebody else was faster.
+pub fn use_login(batch: &mut Batch, token_hash: &[u8; 32]) {
+    batch.must("DELETE FROM login_token WHERE token_hash = $1", vec![(*token_hash).into()]);
+}
+
+/// Forgets tokens that expired before `before_ts` and that nothing leads back to.
+pub fn sweep(batch: &mut Batch, before_ts: i64) {
+    batch.run(
+        "DELETE FROM access_token WHERE expires_ts < $1
+         AND NOT EXISTS (SELECT 1 FROM refresh_token r WHERE r.token_hash = access_token.refresh_hash)",
+        vec![before_ts.into()],
+    );
+    batch.run("DELETE FROM login_token WHERE expires_ts < $1", vec![before_ts.into()]);
 }

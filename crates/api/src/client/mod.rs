@@ -3,5 +3,8 @@
 pub mod create_room;
 pub mod membership;
 pub mod mutual_rooms;
+pub mod registration;
 pub mod room_send;
+pub mod session;
 pub mod versions;
+pub mod well_known;

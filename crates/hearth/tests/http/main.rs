@@ -5,7 +5,9 @@
 #![allow(clippy::field_reassign_with_default, reason = "a configuration reads best as one")]
 
 mod harness;
+mod login;
 mod mutual_rooms;
+mod register;
 mod rooms_create;
 mod rooms_membership;
 mod rooms_send;

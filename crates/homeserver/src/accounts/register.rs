@@ -1,14 +1,187 @@
 //! Making accounts.
 
-use ruma::{DeviceId, UserId};
+use ruma::{DeviceId, OwnedUserId, UserId};
+use serde::Deserialize;
+use serde_json::{Map, Value};
 use store::Batch;
 
+use super::{
+    names, opening,
+    opening::Opened,
+    passwords,
+    uia::{self, Operation, Proof, stages},
+};
 use crate::{
     Home,
-    accounts::sessions::token_hash,
+    config::Requirement,
     refusal::{Answer, Refusal},
     who::Kind,
 };
+
+/// Characters of a registration token.
+pub const TOKEN_CHARACTERS_MAX: usize = 64;
+
+/// What a session remembers of the account that it made.
+const MADE: &str = "user_id";
+
+/// The account that a client asks for.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Wish {
+    /// Its localpart; if there is none the server makes one up.
+    pub username: Option<String>,
+    /// Its password; without one nobody logs in by password.
+    pub password: Option<String>,
+    /// Whether no session is wanted.
+    pub inhibit_login: Option<bool>,
+    /// `m.login.application_service`, from application services.
+    #[serde(rename = "type")]
+    pub login_type: Option<String>,
+    /// The session.
+    #[serde(flatten)]
+    pub session: opening::Wish,
+}
+
+/// An account that was made.
+pub struct Registered {
+    /// The user.
+    pub user_id: OwnedUserId,
+    /// The session, if one was wanted.
+    pub session: Option<Opened>,
+}
+
+/// Makes the account that `wish` asks for, once everything is done that the operator requires.
+/// Asked again with the same session, it answers with a new session of the same account.
+///
+/// # Errors
+/// `M_FORBIDDEN` if registration is closed, `M_INVALID_USERNAME`, `M_USER_IN_USE`, `M_EXCLUSIVE`,
+/// those of [`uia::prove`] and of [`passwords::hash`].
+pub async fn user(home: &Home, wish: &Wish, auth: Option<&Map<String, Value>>) -> Answer<Registered> {
+    if wish.login_type.as_deref() == Some("m.login.application_service") {
+        return Err(Refusal::forbidden("This server has no application service with that token"));
+    }
+    must_be_open(home)?;
+    wish.session.check()?;
+    let (user_id, taken) = match &wish.username {
+        None => (names::made_up(home)?, false),
+        Some(username) => {
+            let user_id = names::new_user_id(home.server_name(), username)?;
+            names::must_not_be_exclusive(home, &user_id)?;
+            let taken = store::accounts::exists(&home.db, user_id.as_str()).await?;
+            (user_id, taken)
+        }
+    };
+    let operation = Operation { name: "register", user: None, body: None, flows: flows(home) };
+    let proof = match uia::prove(home, &operation, auth).await {
+        Err(_) if taken => return Err(in_use()),
+        proof => proof?,
+    };
+    match proof.fact(MADE) {
+        Some(made) if wish.username.is_none() || made == user_id => again(home, made, wish).await,
+        Some(_) => Err(Refusal::unknown("This session has made another account already")),
+        None if taken => Err(in_use()),
+        None => make(home, user_id, wish, &proof).await,
+    }
+}
+
+/// What somebody must do to get an account: first what the operator requires, and if that is
+/// nothing, nothing.
+fn flows(home: &Home) -> Vec<Vec<&'static str>> {
+    let required = home.config.registration.require.iter().filter_map(|requirement| match requirement {
+        Requirement::Token => Some(stages::REGISTRATION_TOKEN),
+        Requirement::Terms => Some(stages::TERMS),
+        // The start refuses a configuration that has them.
+        Requirement::Recaptcha | Requirement::Email => None,
+    });
+    let mut flow: Vec<_> = required.collect();
+    if flow.is_empty() {
+        flow.push(stages::DUMMY);
+    }
+    vec![flow]
+}
+
+async fn make(home: &Home, user_id: OwnedUserId, wish: &Wish, proof: &Proof) -> Answer<Registered> {
+    let hash = match &wish.password {
+        Some(password) => Some(passwords::hash(home, password).await?),
+        None => None,
+    };
+    let mut batch = Batch::new();
+    let now_ms = home.clock.now_ms();
+    store::accounts::create(&mut batch, user_id.as_str(), Kind::User.as_str(), hash, false, now_ms);
+    if let Some(token) = proof.fact(stages::REGISTRATION_TOKEN) {
+        store::registration_tokens::count(&mut batch, token, now_ms);
+    }
+    uia::remember(home, &mut batch, proof, MADE, user_id.as_str());
+    let session =
+        (wish.inhibit_login != Some(true)).then(|| opening::open(home, &mut batch, &user_id, &wish.session));
+    home.db.commit(batch).await.map_err(|error| match error {
+        store::Error::Refused { statement: 0 } => in_use(),
+        store::Error::Refused { .. } => Refusal::forbidden("The registration token has been used up"),
+        error => error.into(),
+    })?;
+    tracing::info!(user = %user_id, "registered");
+    Ok(Registered { user_id, session })
+}
+
+/// Answers a request again whose answer may have been lost.
+async fn again(home: &Home, made: &str, wish: &Wish) -> Answer<Registered> {
+    let account = store::accounts::get(&home.db, made).await?.filter(|account| !account.deactivated);
+    let account = account.ok_or_else(in_use)?;
+    let same = match (&wish.password, account.password_hash) {
+        (Some(password), hash) => passwords::verify(home, password, hash).await?,
+        (None, hash) => hash.is_none(),
+    };
+    if !same {
+        return Err(Refusal::unknown("This session has made an account already, with another password"));
+    }
+    let user_id = UserId::parse(made).map_err(|_| in_use())?;
+    let mut batch = Batch::new();
+    let session =
+        (wish.inhibit_login != Some(true)).then(|| opening::open(home, &mut batch, &user_id, &wish.session));
+    home.db.commit(batch).await?;
+    Ok(Registered { user_id, session })
+}
+
+/// Makes a guest, who has no password and no name.
+///
+/// # Errors
+/// `M_FORBIDDEN` if guests are not let in.
+pub async fn guest(home: &Home, wish: &Wish) -> Answer<Registered> {
+    if !home.config.registration.guests {
+        return Err(Refusal::forbidden("This server does not let guests in"));
+    }
+    let user_id = names::made_up(home)?;
+    let name = wish.session.initial_device_display_name.clone();
+    let session = opening::Wish { initial_device_display_name: name, ..opening::Wish::default() };
+    session.check()?;
+    let mut batch = Batch::new();
+    let now_ms = home.clock.now_ms();
+    store::accounts::create(&mut batch, user_id.as_str(), Kind::Guest.as_str(), None, false, now_ms);
+    let session = opening::open(home, &mut batch, &user_id, &session);
+    home.db.commit(batch).await.map_err(taken)?;
+    Ok(Registered { user_id, session: Some(session) })
+}
+
+/// Whether an account called `username` could be made.
+///
+/// # Errors
+/// Why not: `M_INVALID_USERNAME`, `M_USER_IN_USE`, `M_EXCLUSIVE`, `M_FORBIDDEN`.
+pub async fn available(home: &Home, username: &str) -> Answer<()> {
+    must_be_open(home)?;
+    let user_id = names::new_user_id(home.server_name(), username)?;
+    names::must_not_be_exclusive(home, &user_id)?;
+    if store::accounts::exists(&home.db, user_id.as_str()).await? { Err(in_use()) } else { Ok(()) }
+}
+
+/// Whether somebody could register with this registration token now.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn token_is_valid(home: &Home, token: &str) -> Answer<bool> {
+    if token.len() > TOKEN_CHARACTERS_MAX || token.contains('\0') {
+        return Ok(false);
+    }
+    Ok(store::registration_tokens::is_valid(&home.db, token, home.clock.now_ms()).await?)
+}
 
 /// Makes an account without asking anything: the caller has decided that it may be made.
 ///
@@ -22,18 +195,9 @@ pub async fn create(
     admin: bool,
 ) -> Answer<()> {
     let mut batch = Batch::new();
-    store::accounts::create(
-        &mut batch,
-        user_id.as_str(),
-        kind.as_str(),
-        password_hash,
-        admin,
-        home.clock.now_ms(),
-    );
-    home.db.commit(batch).await.map(drop).map_err(|error| match error {
-        store::Error::Refused { .. } => Refusal::user_in_use("This user id is taken"),
-        error => error.into(),
-    })
+    let now_ms = home.clock.now_ms();
+    store::accounts::create(&mut batch, user_id.as_str(), kind.as_str(), password_hash, admin, now_ms);
+    home.db.commit(batch).await.map(drop).map_err(taken)
 }
 
 /// Opens a session of `device_id` without end, and answers its access token.
@@ -46,10 +210,31 @@ pub async fn open_session(
     device_id: &DeviceId,
     name: Option<&str>,
 ) -> Answer<String> {
-    let token = home.dice.secret("hat_");
+    let wish = opening::Wish {
+        device_id: Some(device_id.to_owned()),
+        initial_device_display_name: name.map(str::to_owned),
+        refresh_token: None,
+    };
     let mut batch = Batch::new();
-    store::devices::put(&mut batch, user_id.as_str(), device_id.as_str(), name, home.clock.now_ms());
-    store::tokens::add(&mut batch, &token_hash(&token), user_id.as_str(), device_id.as_str(), None, None);
+    let opened = opening::open(home, &mut batch, user_id, &wish);
     home.db.commit(batch).await?;
-    Ok(token)
+    Ok(opened.access_token)
+}
+
+fn must_be_open(home: &Home) -> Answer<()> {
+    if home.config.registration.enabled {
+        return Ok(());
+    }
+    Err(Refusal::forbidden("Registration is closed on this server: ask its administrator for an account"))
+}
+
+fn taken(error: store::Error) -> Refusal {
+    match error {
+        store::Error::Refused { .. } => in_use(),
+        error => error.into(),
+    }
+}
+
+fn in_use() -> Refusal {
+    Refusal::user_in_use("This user id is taken")
 }

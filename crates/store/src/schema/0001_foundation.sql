@@ -61,14 +61,12 @@ CREATE TABLE registration_token (
     expires_ts   BIGINT
 ) /* WITHOUT ROWID */;
 
--- User-interactive authentication under way.
+-- User-interactive authentication under way. The session itself proves what it is for.
 CREATE TABLE uia_session (
-    session_id TEXT NOT NULL PRIMARY KEY,
-    -- what the session is for: the operation, the user, and the request's own body
-    purpose    BYTEA NOT NULL,
-    completed  TEXT NOT NULL,                      -- stages, separated by spaces
-    facts      TEXT NOT NULL,                      -- JSON: what the stages found out
-    created_ts BIGINT NOT NULL
+    session_hash BYTEA NOT NULL PRIMARY KEY,       -- BLAKE3
+    completed    TEXT NOT NULL,                    -- stages, separated by spaces
+    facts        TEXT NOT NULL,                    -- JSON: what the stages found out
+    created_ts   BIGINT NOT NULL
 ) /* WITHOUT ROWID */;
 CREATE INDEX uia_session_created ON uia_session (created_ts);
 

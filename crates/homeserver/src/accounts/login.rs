@@ -1,0 +1,104 @@
+//! Logging in.
+
+use ruma::OwnedUserId;
+use serde::Deserialize;
+use store::Batch;
+
+use super::{
+    names::{self, Identifier},
+    opening::{self, Opened},
+    passwords,
+    sessions::token_hash,
+};
+use crate::{
+    Home,
+    refusal::{Answer, Refusal},
+};
+
+/// How a client logs in.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Wish {
+    /// `m.login.password` or `m.login.token`
+    #[serde(rename = "type")]
+    pub login_type: Option<String>,
+    /// Who, for `m.login.password`.
+    pub identifier: Option<Identifier>,
+    /// Who, as in r0.
+    pub user: Option<String>,
+    /// The kind of address that names the user, as in r0.
+    pub medium: Option<String>,
+    /// The password.
+    pub password: Option<String>,
+    /// The login token.
+    pub token: Option<String>,
+    /// The session.
+    #[serde(flatten)]
+    pub session: opening::Wish,
+}
+
+/// Opens a session for whoever proves who they are.
+///
+/// # Errors
+/// `M_FORBIDDEN` for a wrong name, password or token, `M_USER_DEACTIVATED`, `M_USER_LOCKED`,
+/// `M_UNKNOWN` for a type that is not offered, `M_MISSING_PARAM`.
+pub async fn login(home: &Home, wish: &Wish) -> Answer<Opened> {
+    wish.session.check()?;
+    let mut batch = Batch::new();
+    let user_id = match wish.login_type.as_deref() {
+        Some("m.login.password") => by_password(home, wish).await?,
+        Some("m.login.token") => by_token(home, wish, &mut batch).await?,
+        Some(_) => return Err(Refusal::unknown("This server does not offer that type of login")),
+        None => return Err(Refusal::missing_param("type is missing: ask GET /login which there are")),
+    };
+    let opened = opening::open(home, &mut batch, &user_id, &wish.session);
+    home.db.commit(batch).await.map_err(|error| match error {
+        store::Error::Refused { .. } => bad_token(),
+        error => error.into(),
+    })?;
+    Ok(opened)
+}
+
+async fn by_password(home: &Home, wish: &Wish) -> Answer<OwnedUserId> {
+    let wrong = || Refusal::forbidden("Wrong username or password");
+    let password = wish.password.as_deref();
+    let password = password.ok_or_else(|| Refusal::missing_param("password is missing"))?;
+    if wish.medium.is_some() && wish.identifier.is_none() {
+        return Err(Refusal::forbidden("Nobody here is known by that address: use the username"));
+    }
+    let user_id = names::find(home, wish.identifier.as_ref(), wish.user.as_deref()).await?;
+    let account = match &user_id {
+        Some(user_id) => store::accounts::get(&home.db, user_id.as_str()).await?,
+        None => None,
+    };
+    let hash = account.as_ref().and_then(|account| account.password_hash.clone());
+    let right = passwords::verify(home, password, hash).await?;
+    let (user_id, account) = user_id.zip(account).ok_or_else(wrong)?;
+    if account.deactivated {
+        return Err(Refusal::user_deactivated("This account has been deactivated"));
+    }
+    match (right, account.locked) {
+        (false, _) => Err(wrong()),
+        (true, true) => Err(Refusal::user_locked()),
+        (true, false) => Ok(user_id),
+    }
+}
+
+async fn by_token(home: &Home, wish: &Wish, batch: &mut Batch) -> Answer<OwnedUserId> {
+    let token = wish.token.as_deref().ok_or_else(|| Refusal::missing_param("token is missing"))?;
+    let hash = token_hash(token);
+    let user_id = store::tokens::of_login(&home.db, &hash, home.clock.now_ms()).await?;
+    let user_id = user_id.and_then(|user_id| OwnedUserId::try_from(user_id).ok()).ok_or_else(bad_token)?;
+    let account = store::accounts::get(&home.db, user_id.as_str()).await?;
+    match account.filter(|account| !account.deactivated) {
+        None => Err(bad_token()),
+        Some(account) if account.locked => Err(Refusal::user_locked()),
+        Some(_) => {
+            store::tokens::use_login(batch, &hash);
+            Ok(user_id)
+        }
+    }
+}
+
+fn bad_token() -> Refusal {
+    Refusal::forbidden("This login token is not valid, or no longer")
+}

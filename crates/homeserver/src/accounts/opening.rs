@@ -1,0 +1,159 @@
+//! Opening sessions: devices, access tokens, refresh tokens, login tokens.
+
+use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
+use store::Batch;
+
+use super::sessions::{self, token_hash};
+use crate::{
+    Home,
+    refusal::{Answer, Refusal},
+};
+
+/// Life of an access token that can be refreshed, in milliseconds. One that can not has no end.
+pub const ACCESS_TOKEN_LIFE_MS: i64 = 5 * 60 * 1000;
+
+/// Life of a login token, in milliseconds.
+pub const LOGIN_TOKEN_LIFE_MS: i64 = 2 * 60 * 1000;
+
+/// Characters of a device id that the server makes.
+const DEVICE_ID_CHARACTERS: usize = 10;
+
+/// Bytes of a device id that the client makes.
+pub const DEVICE_ID_BYTES_MAX: usize = 255;
+
+/// Bytes of the name of a device.
+pub const DEVICE_NAME_BYTES_MAX: usize = 512;
+
+/// The session that a client asks for.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+pub struct Wish {
+    /// On which device, if it is one that the client knows.
+    pub device_id: Option<OwnedDeviceId>,
+    /// What a new device is called.
+    pub initial_device_display_name: Option<String>,
+    /// Whether the client can refresh access tokens.
+    #[serde(default)]
+    pub refresh_token: Option<bool>,
+}
+
+impl Wish {
+    /// Refuses names that are too long.
+    ///
+    /// # Errors
+    /// `M_INVALID_PARAM`, `M_TOO_LARGE`
+    pub fn check(&self) -> Answer<()> {
+        if let Some(device_id) = &self.device_id {
+            let length = device_id.as_str().len();
+            if length == 0 || length > DEVICE_ID_BYTES_MAX || device_id.as_str().contains(char::is_control) {
+                return Err(Refusal::invalid_param(format!(
+                    "A device_id has 1 to {DEVICE_ID_BYTES_MAX} bytes and no control characters"
+                )));
+            }
+        }
+        check_device_name(self.initial_device_display_name.as_deref())
+    }
+}
+
+/// Refuses a name of a device that is too long.
+///
+/// # Errors
+/// `M_TOO_LARGE`
+pub fn check_device_name(name: Option<&str>) -> Answer<()> {
+    if name.is_some_and(|name| name.len() > DEVICE_NAME_BYTES_MAX) {
+        let message = format!("The name of a device has at most {DEVICE_NAME_BYTES_MAX} bytes");
+        return Err(Refusal::too_large(message));
+    }
+    Ok(())
+}
+
+/// A session that was opened. The tokens are known only here.
+#[derive(Clone)]
+pub struct Opened {
+    /// The user.
+    pub user_id: OwnedUserId,
+    /// The device.
+    pub device_id: OwnedDeviceId,
+    /// What requests are made with.
+    pub access_token: String,
+    /// What the next access token is got with.
+    pub refresh_token: Option<String>,
+    /// Life of the access token in milliseconds; `None`: no end.
+    pub expires_in_ms: Option<i64>,
+}
+
+/// Adds to `batch` the session that `wish` asks for. A device that was there keeps its name, and
+/// loses its older sessions.
+pub fn open(home: &Home, batch: &mut Batch, user_id: &UserId, wish: &Wish) -> Opened {
+    let made_up = || OwnedDeviceId::from(home.dice.letters(DEVICE_ID_CHARACTERS).to_ascii_uppercase());
+    let device_id = wish.device_id.clone().unwrap_or_else(made_up);
+    let name = wish.initial_device_display_name.as_deref();
+    store::tokens::remove_of_device(batch, user_id.as_str(), device_id.as_str());
+    store::devices::put(batch, user_id.as_str(), device_id.as_str(), name, home.clock.now_ms());
+    sessions::changed(home, batch, user_id);
+    tokens(home, batch, user_id, &device_id, wish.refresh_token == Some(true))
+}
+
+fn tokens(
+    home: &Home,
+    batch: &mut Batch,
+    user_id: &UserId,
+    device_id: &DeviceId,
+    can_refresh: bool,
+) -> Opened {
+    let access_token = home.dice.secret("hat_");
+    let refresh_token = can_refresh.then(|| home.dice.secret("hrt_"));
+    let refresh_hash = refresh_token.as_deref().map(token_hash);
+    let expires_in_ms = can_refresh.then_some(ACCESS_TOKEN_LIFE_MS);
+    let expires_ts = expires_in_ms.map(|life_ms| home.clock.now_ms() + life_ms);
+    let (user, device) = (user_id.as_str(), device_id.as_str());
+    store::tokens::add(batch, &token_hash(&access_token), user, device, expires_ts, refresh_hash);
+    if let Some(refresh_hash) = &refresh_hash {
+        store::tokens::add_refresh(batch, refresh_hash, user, device);
+    }
+    Opened {
+        user_id: user_id.to_owned(),
+        device_id: device_id.to_owned(),
+        access_token,
+        refresh_token,
+        expires_in_ms,
+    }
+}
+
+/// A new pair of tokens for `refresh_token`, which stays good until one of the pair is used.
+///
+/// # Errors
+/// `M_UNKNOWN_TOKEN`, `M_USER_LOCKED`
+pub async fn refresh(home: &Home, refresh_token: &str) -> Answer<Opened> {
+    let unknown = || Refusal::unknown_token("This refresh token is not valid: log in again", false);
+    let old = token_hash(refresh_token);
+    let found = store::tokens::of_refresh(&home.db, &old).await?.ok_or_else(unknown)?;
+    if found.locked {
+        return Err(Refusal::user_locked());
+    }
+    let user_id = OwnedUserId::try_from(found.user_id).map_err(|_| unknown())?;
+    let mut batch = Batch::new();
+    let opened = tokens(home, &mut batch, &user_id, found.device_id.as_str().into(), true);
+    let new = opened.refresh_token.as_deref().map(token_hash).unwrap_or_default();
+    store::tokens::retire_predecessor(&mut batch, &old);
+    store::tokens::replace(&mut batch, &old, &new);
+    sessions::changed(home, &mut batch, &user_id);
+    home.db.commit(batch).await.map_err(|error| match error {
+        store::Error::Refused { .. } => unknown(),
+        error => error.into(),
+    })?;
+    Ok(opened)
+}
+
+/// A token with which another client can log in as `user_id`, once, within
+/// [`LOGIN_TOKEN_LIFE_MS`].
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn login_token(home: &Home, user_id: &UserId) -> Answer<String> {
+    let token = home.dice.secret("hlt_");
+    let expires_ts = home.clock.now_ms() + LOGIN_TOKEN_LIFE_MS;
+    let mut batch = Batch::new();
+    store::tokens::add_login(&mut batch, &token_hash(&token), user_id.as_str(), expires_ts);
+    home.db.commit(batch).await?;
+    Ok(token)
+}
