@@ -3,7 +3,10 @@
 use http::Method;
 
 use crate::{
-    client::{create_room, membership, mutual_rooms, registration, room_send, session, versions, well_known},
+    client::{
+        create_room, filter, membership, messages, mutual_rooms, registration, room_event, room_send,
+        session, versions, well_known,
+    },
     endpoint::{Endpoint, at, endpoint},
 };
 
@@ -39,6 +42,14 @@ pub fn routes() -> Vec<Endpoint> {
         at(Method::POST, &both!("logout"), session::logout),
         at(Method::POST, &both!("logout/all"), session::logout_all),
         endpoint(session::whoami),
+        // Filtering
+        at(Method::POST, &both!("user/{user_id}/filter"), filter::create),
+        at(Method::GET, &both!("user/{user_id}/filter/{filter_id}"), filter::get),
+        // Getting events for a room
+        endpoint(room_event::get),
+        endpoint(messages::get),
+        endpoint(room_event::by_timestamp),
+        endpoint(room_event::context),
         // Sending events to a room
         endpoint(room_send::send),
         // Room membership

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod bell;
 pub mod config;
 pub mod directory;
+pub mod filters;
 pub mod home;
 pub mod refusal;
 pub mod rooms;

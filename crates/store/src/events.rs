@@ -165,6 +165,21 @@ pub async fn root_at(db: &Db, room: i64, upto: i64) -> Result<Option<Vec<u8>>> {
     Ok(row.map(|(root,)| root))
 }
 
+/// Events of `room` by their own time, nearest first: at or after `ts`, or at or before it. At most `limit`.
+pub async fn nearest(db: &Db, room: i64, ts: i64, forwards: bool, limit: i64) -> Result<Vec<StoredEvent>> {
+    let sql = if forwards {
+        "SELECT pos, room, event_id, json, state_root, replaces, redacted_by, soft_failed, rejected,
+            txn_device, txn_id
+         FROM event WHERE room = $1 AND origin_server_ts >= $2 ORDER BY origin_server_ts, pos LIMIT $3"
+    } else {
+        "SELECT pos, room, event_id, json, state_root, replaces, redacted_by, soft_failed, rejected,
+            txn_device, txn_id
+         FROM event WHERE room = $1 AND origin_server_ts <= $2
+         ORDER BY origin_server_ts DESC, pos DESC LIMIT $3"
+    };
+    db.rows(sql, &[room.into(), ts.into(), limit.into()]).await
+}
+
 /// Remembers that a request with a transaction id led to `event_id`. Refuses the batch if the same
 /// request led somewhere before.
 pub fn claim_txn(batch: &mut Batch, user_id: &str, device_id: &str, txn: &str, event_id: &str, now_ms: i64) {

@@ -8,6 +8,7 @@ pub mod aliases;
 pub mod database;
 pub mod devices;
 pub mod events;
+pub mod filters;
 pub mod members;
 pub mod mutual_rooms;
 pub mod profiles;

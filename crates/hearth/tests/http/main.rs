@@ -4,10 +4,14 @@
 #![allow(dead_code, reason = "the harness offers more than the tests of one day use")]
 #![allow(clippy::field_reassign_with_default, reason = "a configuration reads best as one")]
 
+mod filters;
 mod harness;
 mod login;
 mod mutual_rooms;
 mod register;
 mod rooms_create;
+mod rooms_history;
 mod rooms_membership;
+mod rooms_messages;
 mod rooms_send;
+mod scene;

@@ -5,11 +5,13 @@
 //! [`visibility`] says who may see them, and [`show`] what a client gets of them.
 
 pub mod chain;
+pub mod context;
 pub mod create;
 mod effects;
 pub mod membership;
 pub mod memberships;
 pub mod memory;
+pub mod messages;
 pub mod show;
 pub mod state;
 pub mod timeline;

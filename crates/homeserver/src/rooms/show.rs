@@ -53,6 +53,11 @@ impl Shown {
         &self.0
     }
 
+    /// The JSON, to keep.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+
     /// For types of ruma. Looks over the bytes once more: where much is written, use
     /// [`write_list`] instead.
     pub fn into_raw(self) -> Box<RawValue> {
@@ -239,4 +244,23 @@ fn splice(event: &TimelineEvent, unsigned: Option<&str>, form: Form<'_>) -> Stri
     }
     out.push('}');
     out
+}
+
+/// Events of a room's state, as a list beside the timeline shows them: with nothing in `unsigned` but
+/// their age.
+pub fn state(home: &Home, events: &[Arc<Event>], form: Form<'_>) -> Vec<Shown> {
+    let now_ms = home.clock.now_ms();
+    let mut shown = Vec::with_capacity(events.len());
+    for event in events {
+        let age_ms = now_ms.saturating_sub(event.origin_server_ts().0.into());
+        let unsigned = Unsigned { age_ms: Some(age_ms), ..Unsigned::default() }.to_json();
+        shown.push(Shown(if form.as_pdu {
+            format::federation_event(event, unsigned.as_deref()).get().to_owned()
+        } else {
+            let mut out = String::with_capacity(event.json().len());
+            format::write_client_event(&mut out, event, unsigned.as_deref(), form.with_room_id);
+            out
+        }));
+    }
+    shown
 }

@@ -147,27 +147,22 @@ impl Viewer {
         if event.hidden {
             return Ok(false);
         }
+        let kind = self.kind_of(&event.event);
         let joined_later = event.pos < self.joined_until;
         let before = visibility_before(home, room, event).await?;
         match before {
             // Whatever the membership is.
             HistoryVisibility::WorldReadable => return Ok(true),
             HistoryVisibility::Shared if joined_later => return Ok(true),
+            _ if kind == Kind::OwnMembership => return Ok(true),
             _ => {}
         }
-        let kind = self.kind_of(&event.event);
-        let at = Standing { history_visibility: before, membership: self.before(home, room, event).await? };
-        let after = match kind {
-            Kind::HistoryVisibility => Standing {
-                history_visibility: history_visibility(home, room, event.root).await?,
-                membership: at.membership.clone(),
-            },
-            Kind::OwnMembership => Standing {
-                history_visibility: at.history_visibility.clone(),
-                membership: membership_in(&event.event),
-            },
-            Kind::Other => at.clone(),
-        };
+        let membership = self.before(home, room, event).await?;
+        let at = Standing { history_visibility: before, membership };
+        let mut after = at.clone();
+        if kind == Kind::HistoryVisibility {
+            after.history_visibility = history_visibility(home, room, event.root).await?;
+        }
         Ok(visibility::may_see_kind(kind, &at, &after, joined_later))
     }
 
@@ -219,15 +214,11 @@ impl Viewer {
     }
 
     fn kind_of(&self, event: &Event) -> Kind {
-        match event.state_place() {
-            Some(("m.room.history_visibility", "")) => Kind::HistoryVisibility,
-            Some(("m.room.member", user)) if self.is(user) => Kind::OwnMembership,
-            _ => Kind::Other,
+        match (&self.user, event.state_place()) {
+            (Some(user), _) => Kind::of(event, user),
+            (None, Some(("m.room.history_visibility", ""))) => Kind::HistoryVisibility,
+            (None, _) => Kind::Other,
         }
-    }
-
-    fn is(&self, user: &str) -> bool {
-        self.user.as_ref().is_some_and(|own| own.as_str() == user)
     }
 
     /// The user's membership in the state that `event` was sent into.

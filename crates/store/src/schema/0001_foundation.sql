@@ -127,6 +127,7 @@ CREATE TABLE event (
     txn_id           TEXT
 );
 CREATE INDEX event_room ON event (room, pos);
+CREATE INDEX event_room_ts ON event (room, origin_server_ts, pos);
 
 CREATE TABLE state_node (
     name  BYTEA NOT NULL PRIMARY KEY,
