@@ -9,8 +9,8 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use ruma::{
-    CanonicalJsonObject, EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId,
-    ServerName, UserId,
+    CanonicalJsonObject, CanonicalJsonValue, EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId,
+    OwnedUserId, RoomId, ServerName, UserId,
     room_version_rules::{EventIdFormatVersion, RoomVersionRules},
     serde::{
         Base64,
@@ -33,6 +33,9 @@ pub const FIELD_BYTES_MAX: usize = 255;
 pub const PREV_EVENTS_MAX: usize = 20;
 /// The most events that may authorise one.
 pub const AUTH_EVENTS_MAX: usize = 10;
+
+/// The greatest depth: the greatest number of canonical JSON.
+pub const DEPTH_MAX: u64 = (1 << 53) - 1;
 
 /// An event that somebody on this server wants to happen.
 #[derive(Debug, Clone)]
@@ -86,14 +89,15 @@ impl Event {
     /// Makes an event of this server: canonical JSON, content hash, signature, event id.
     ///
     /// # Errors
-    /// [`Refused::TooLarge`] if a limit of the specification is exceeded.
+    /// [`Refused::TooLarge`] if a limit of the specification is exceeded; [`Refused::BadJson`] if it names too
+    /// many events, or redacts without being a redaction.
     pub fn build(
         draft: Draft,
         key: &SigningKey,
         server: &ServerName,
         rules: &RoomVersionRules,
     ) -> Result<Self, Refused> {
-        let draft = placed_redacts(draft, rules);
+        let draft = placed_redacts(draft, rules)?;
         check_lengths(&draft)?;
         let redacts_at_top = draft.redacts.is_some() && !rules.redaction.content_field_redacts;
         let parts = Parts::of(&draft, redacts_at_top);
@@ -431,14 +435,26 @@ fn quoted<T: serde::Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// Puts `redacts` into the content where the room version keeps it there (since 11).
-fn placed_redacts(mut draft: Draft, rules: &RoomVersionRules) -> Draft {
-    if rules.redaction.content_field_redacts
-        && let Some(redacts) = &draft.redacts
-    {
-        draft.content.insert("redacts".to_owned(), redacts.as_str().into());
+/// Puts `redacts` where the room version keeps it: into the content since 11. A redaction whose content names
+/// its target already is taken at its word, as [`Event::parse`] will.
+fn placed_redacts(mut draft: Draft, rules: &RoomVersionRules) -> Result<Draft, Refused> {
+    if draft.event_type != "m.room.redaction" {
+        if draft.redacts.is_some() {
+            return Err(Refused::BadJson(format!("{} is no redaction", draft.event_type)));
+        }
+    } else if rules.redaction.content_field_redacts {
+        match &draft.redacts {
+            Some(redacts) => {
+                draft.content.insert("redacts".to_owned(), redacts.as_str().into());
+            }
+            None => {
+                let redacts = draft.content.get("redacts").and_then(CanonicalJsonValue::as_str);
+                draft.redacts = redacts.and_then(|id| EventId::parse(id).ok());
+            }
+        }
     }
-    draft
+    draft.depth = draft.depth.min(DEPTH_MAX);
+    Ok(draft)
 }
 
 fn check_lengths(draft: &Draft) -> Result<(), Refused> {

@@ -13,7 +13,7 @@ use ruma::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{Event, PDU_BYTES_MAX, event_id_of};
+use super::{AUTH_EVENTS_MAX, Event, FIELD_BYTES_MAX, PDU_BYTES_MAX, PREV_EVENTS_MAX, event_id_of};
 use crate::{Refused, canonical};
 
 pub(super) fn verify(json: &[u8], keys: &PublicKeyMap, rules: &RoomVersionRules) -> Result<Event, Refused> {
@@ -53,11 +53,50 @@ fn read(json: &[u8], rules: &RoomVersionRules) -> Result<CanonicalJsonObject, Re
     let mut object = canonical::pdu_object(json)?;
     // Nobody vouches for this: it is outside the hash and the signatures.
     object.remove("unsigned");
-    ruma::state_res::check_pdu_format(&object, &rules.event_format).map_err(Refused::BadJson)?;
-    if !object.get("content").is_some_and(CanonicalJsonValue::is_object) {
-        return Err(Refused::BadJson("an event has an object as its content".to_owned()));
-    }
+    check_form(&object, rules)?;
     Ok(object)
+}
+
+/// Spec: rooms/v6 and v12, «Event format»; client-server API, «Size limits». Ruma allows one byte less.
+fn check_form(object: &CanonicalJsonObject, rules: &RoomVersionRules) -> Result<(), Refused> {
+    let bad = |key: &str| Refused::BadJson(format!("`{key}` of an event is missing or malformed"));
+    let text = |key: &'static str| match object.get(key) {
+        Some(CanonicalJsonValue::String(text)) if text.len() > FIELD_BYTES_MAX => {
+            Err(Refused::TooLarge { what: key, bytes: text.len(), bytes_max: FIELD_BYTES_MAX })
+        }
+        Some(CanonicalJsonValue::String(text)) => Ok(text.as_str()),
+        _ => Err(bad(key)),
+    };
+    let makes_room = text("type")? == "m.room.create" && !rules.event_format.require_room_create_room_id;
+    text("sender")?;
+    if !makes_room || object.contains_key("room_id") {
+        text("room_id")?;
+    }
+    if object.contains_key("state_key") {
+        text("state_key")?;
+    }
+    if !object.get("content").is_some_and(CanonicalJsonValue::is_object) {
+        return Err(bad("content"));
+    }
+    for key in ["depth", "origin_server_ts"] {
+        let number = object.get(key).and_then(CanonicalJsonValue::as_integer);
+        if number.is_none_or(|number| i64::from(number) < 0) {
+            return Err(bad(key));
+        }
+    }
+    for (key, count_max) in [("prev_events", PREV_EVENTS_MAX), ("auth_events", AUTH_EVENTS_MAX)] {
+        let ids = object.get(key).and_then(CanonicalJsonValue::as_array).ok_or_else(|| bad(key))?;
+        if !ids.iter().all(CanonicalJsonValue::is_string) {
+            return Err(bad(key));
+        }
+        if ids.len() > count_max {
+            return Err(Refused::BadJson(format!(
+                "{key} names {} events, at most {count_max} may",
+                ids.len()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The sender's server, unless a third party invited; and the server that let a member in (rules 4.2 and 5.2

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use rules::{
-    canonical,
-    event::{Draft, Event},
+    Refused, canonical,
+    event::{Draft, Event, PDU_BYTES_MAX, required_signers},
     signing_key::SigningKey,
     versions,
 };
@@ -164,9 +164,6 @@ proptest! {
         let mut draft = draft(&event_type, state_key.as_deref(), content);
         if redacts && event_type == "m.room.redaction" {
             draft.redacts = Some(EventId::parse("$gone").expect("an event id"));
-            draft.content.remove("redacts");
-        } else if event_type == "m.room.redaction" {
-            draft.content.remove("redacts");
         }
         same_as_ruma(draft, &version);
     }
@@ -193,4 +190,111 @@ fn what_we_build_verifies_and_what_is_changed_does_not() {
         let forged = event.json_str().replace("@alice:", "@mallory:");
         Event::verify(forged.as_bytes(), &keys(&key()), rules).expect_err("not signed");
     }
+}
+
+fn build(draft: Draft) -> Result<Event, Refused> {
+    let rules = versions::rules(&RoomVersionId::V12).expect("a supported version");
+    Event::build(draft, &key(), server_name!("example.org"), rules)
+}
+
+fn message(body: usize) -> Draft {
+    let body = json!({"body": "x".repeat(body)});
+    draft("m.room.message", None, canonical::object_of(&body).expect("canonical"))
+}
+
+#[test]
+fn sizes_are_limited() {
+    let rest = build(message(0)).expect("it is small").json().len();
+    let largest = build(message(PDU_BYTES_MAX - rest)).expect("it just fits");
+    assert_eq!(largest.json().len(), PDU_BYTES_MAX);
+    assert!(matches!(build(message(PDU_BYTES_MAX - rest + 1)), Err(Refused::TooLarge { what: "event", .. })));
+    // What we may send, others may send to us.
+    let rules = versions::rules(&RoomVersionId::V12).expect("a supported version");
+    Event::verify(largest.json(), &keys(&key()), rules).expect("it just fits");
+
+    let long = "\u{e9}".repeat(128);
+    assert!(matches!(
+        build(draft(&long, None, CanonicalJsonObject::new())),
+        Err(Refused::TooLarge { what: "type", bytes: 256, bytes_max: 255 })
+    ));
+    let state = build(draft("m.x", Some(&long), CanonicalJsonObject::new()));
+    assert!(matches!(state, Err(Refused::TooLarge { what: "state_key", .. })));
+    let ids = |count: usize| vec![EventId::parse("$x").expect("an event id"); count];
+    for (prev, auth, fine) in [(20, 10, true), (21, 10, false), (20, 11, false)] {
+        let draft = Draft { prev_events: ids(prev), auth_events: ids(auth), ..message(1) };
+        assert_eq!(build(draft).is_ok(), fine, "{prev} {auth}");
+    }
+    let deep = build(Draft { depth: u64::MAX, ..message(1) }).expect("it is capped");
+    assert_eq!(deep.depth(), (1 << 53) - 1);
+    let redacts = Some(EventId::parse("$x").expect("an event id"));
+    build(Draft { redacts, ..message(1) }).expect_err("a message redacts nothing");
+}
+
+#[test]
+fn malformed_pdus_are_refused() {
+    let rules = versions::rules(&RoomVersionId::V12).expect("a supported version");
+    let good = build(message(1)).expect("it is legal");
+    let pdu: serde_json::Value = serde_json::from_slice(good.json()).expect("JSON");
+    let long = "x".repeat(256);
+    for (field, value) in [
+        ("type", json!(null)),
+        ("type", json!(1)),
+        ("type", json!(long)),
+        ("sender", json!(null)),
+        ("sender", json!("alice")),
+        ("sender", json!(long)),
+        ("room_id", json!(null)),
+        ("room_id", json!("x")),
+        ("state_key", json!(1)),
+        ("state_key", json!(long)),
+        ("content", json!([])),
+        ("content", json!("x")),
+        ("depth", json!(-1)),
+        ("depth", json!("1")),
+        ("prev_events", json!({})),
+        ("prev_events", json!([1])),
+        ("prev_events", json!(vec!["$x"; 21])),
+        ("auth_events", json!(vec!["$x"; 11])),
+        ("auth_events", json!([["$x", {}]])),
+        ("origin_server_ts", json!(-1)),
+        ("origin_server_ts", json!("1")),
+        ("hashes", json!({})),
+        ("hashes", json!(1)),
+        ("signatures", json!({})),
+        ("signatures", json!(1)),
+        ("signatures", json!({"example.org": {"ed25519:a_test": "!"}})),
+        ("signatures", json!({"example.org": {"ed25519:other": "AAAA"}})),
+    ] {
+        let mut pdu = pdu.clone();
+        match value {
+            serde_json::Value::Null => drop(pdu.as_object_mut().expect("an object").remove(field)),
+            ref value => pdu[field] = value.clone(),
+        }
+        let refused = Event::verify(pdu.to_string().as_bytes(), &keys(&key()), rules)
+            .expect_err(&format!("{field}: {value}"));
+        // Whatever has a form is judged by its signature: it was signed in another.
+        let by_signature = matches!(refused, Refused::Signature(_));
+        let formed = ["signatures", "hashes"].contains(&field) || (field == "room_id" && value == json!("x"));
+        assert_eq!(by_signature, formed, "{field}: {value}: {refused}");
+    }
+}
+
+#[test]
+fn who_must_sign() {
+    let signers = |content: serde_json::Value, kind: &str, version: &RoomVersionId| {
+        let rules = versions::rules(version).expect("a supported version");
+        let event = draft(kind, Some("@bob:b"), canonical::object_of(&content).expect("canonical"));
+        let event = Event::build(event, &key(), server_name!("example.org"), rules).expect("it is legal");
+        let signers = required_signers(event.json(), rules).expect("it is legal");
+        signers.into_iter().collect::<Vec<_>>().join(" ")
+    };
+    let via = json!({"membership": "join", "join_authorised_via_users_server": "@carol:c"});
+    let third = json!({"membership": "invite", "third_party_invite": {"signed": {}}});
+    let (v7, v8) = (RoomVersionId::V7, RoomVersionId::V8);
+    assert_eq!(signers(json!({"membership": "join"}), "m.room.member", &v8), "example.org");
+    assert_eq!(signers(via.clone(), "m.room.member", &v7), "example.org");
+    assert_eq!(signers(via.clone(), "m.room.member", &v8), "c example.org");
+    assert_eq!(signers(via, "m.room.message", &v8), "example.org");
+    assert_eq!(signers(third.clone(), "m.room.member", &v8), "");
+    assert_eq!(signers(third, "m.room.message", &v8), "example.org");
 }
