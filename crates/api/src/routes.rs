@@ -4,8 +4,8 @@ use http::Method;
 
 use crate::{
     client::{
-        create_room, filter, membership, messages, mutual_rooms, registration, room_event, room_send,
-        session, versions, well_known,
+        create_room, directory, filter, membership, messages, mutual_rooms, profile, public_rooms,
+        registration, room_event, room_send, session, versions, well_known,
     },
     endpoint::{Endpoint, at, endpoint},
 };
@@ -62,6 +62,21 @@ pub fn routes() -> Vec<Endpoint> {
         endpoint(membership::kick),
         endpoint(membership::ban),
         endpoint(membership::unban),
+        // Rooms: aliases
+        endpoint(directory::get_alias),
+        endpoint(directory::add_alias),
+        endpoint(directory::remove_alias),
+        endpoint(directory::room_aliases),
+        // Rooms: listing
+        endpoint(directory::is_listed),
+        at(Method::PUT, &directory::LIST_PATHS, directory::list),
+        at(Method::GET, &public_rooms::PATHS, public_rooms::get),
+        at(Method::POST, &public_rooms::PATHS, public_rooms::search),
+        // Profiles
+        at(Method::GET, &profile::PATHS, profile::get),
+        at(Method::GET, &profile::FIELD_PATHS, profile::get_field),
+        at(Method::PUT, &profile::FIELD_PATHS, profile::set_field),
+        at(Method::DELETE, &profile::FIELD_PATHS, profile::remove_field),
         // Mutual rooms
         at(Method::GET, &[mutual_rooms::PATH], mutual_rooms::get),
         at(Method::GET, &[mutual_rooms::PROPOSED_PATH], mutual_rooms::get_proposed),

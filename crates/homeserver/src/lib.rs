@@ -6,6 +6,7 @@ pub mod config;
 pub mod directory;
 pub mod filters;
 pub mod home;
+pub mod profiles;
 pub mod refusal;
 pub mod rooms;
 pub mod token;

@@ -12,6 +12,7 @@ pub mod filters;
 pub mod members;
 pub mod mutual_rooms;
 pub mod profiles;
+pub mod public_rooms;
 pub mod registration_tokens;
 pub mod relations;
 pub mod rooms;

@@ -4,10 +4,12 @@
 #![allow(dead_code, reason = "the harness offers more than the tests of one day use")]
 #![allow(clippy::field_reassign_with_default, reason = "a configuration reads best as one")]
 
+mod directory;
 mod filters;
 mod harness;
 mod login;
 mod mutual_rooms;
+mod profiles;
 mod register;
 mod rooms_create;
 mod rooms_history;

@@ -85,7 +85,7 @@ on_both_databases! {
         room(&server, "theirs", &[(BOB, "join")]).await;
         for path in PATHS {
             let page = ask(&alice, path, BOB, None).await.ok();
-            assert_eq!(joined(&page), [both.clone()]);
+            assert_eq!(joined(&page), [&*both]);
             assert_eq!(page["count"], 1);
             assert_eq!(page.get("next_batch"), None);
         }

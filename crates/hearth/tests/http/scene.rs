@@ -134,3 +134,13 @@ pub async fn guest(server: &Server, localpart: &str) -> User {
 pub fn text(body: &str) -> Value {
     json!({ "msgtype": "m.text", "body": body })
 }
+
+/// The content of a state event of `room_id` now; null if there is none.
+pub async fn state_of(server: &Server, room_id: &str, event_type: &str, state_key: &str) -> Value {
+    let room_id = RoomId::parse(room_id).expect("a room id");
+    let room = rooms::find(&server.home, &room_id).await.expect("the room");
+    let root = room.head(&server.home).await.expect("a head").root;
+    let event =
+        rooms::state::event(&server.home, &room, root, event_type, state_key).await.expect("an answer");
+    event.map_or(Value::Null, |event| event.content_as().expect("content"))
+}

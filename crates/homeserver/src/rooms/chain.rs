@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How often an append is built anew because another node was faster.
-pub(super) const ATTEMPTS_MAX: usize = 8;
+pub(crate) const ATTEMPTS_MAX: usize = 8;
 
 /// What somebody wants to happen in a room.
 #[derive(Clone, Debug)]

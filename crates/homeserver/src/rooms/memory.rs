@@ -25,7 +25,7 @@ use store::rooms::StoredRoom;
 use crate::{
     Home,
     refusal::{Answer, Refusal},
-    rooms::{TimelineEvent, create::Births, memberships::Memberships},
+    rooms::{TimelineEvent, create::Births, memberships::Memberships, summary::Summaries},
 };
 
 /// Bytes of events kept in memory.
@@ -55,6 +55,8 @@ pub struct Memory {
     pub memberships: Memberships,
     /// When the last room was created.
     pub(super) births: Births,
+    /// What rooms tell about themselves.
+    pub summaries: Summaries,
     /// Parsed events.
     pub events: Cache<OwnedEventId, Arc<Event>, ByBytes>,
     /// Nodes of state trees.
@@ -96,6 +98,7 @@ impl Memory {
             last_change: DashMap::new(),
             memberships: Memberships::new(),
             births: Births::default(),
+            summaries: Summaries::default(),
             events: Cache::with_weighter(16_384, EVENT_BYTES_MAX, ByBytes),
             nodes: Cache::with_weighter(16_384, NODE_BYTES_MAX, ByBytes),
             visibilities: Cache::new(VISIBILITIES_MAX),

@@ -14,6 +14,7 @@ pub mod memory;
 pub mod messages;
 pub mod show;
 pub mod state;
+pub mod summary;
 pub mod timeline;
 pub mod visibility;
 
