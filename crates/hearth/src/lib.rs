@@ -4,6 +4,7 @@
 //! says what is wrong with it; [`listen`] bounds the connections. It is a library so that tests
 //! can run the server in their own process, with a clock and dice of their own.
 
+pub mod admin;
 pub mod config;
 pub mod health;
 pub mod listen;

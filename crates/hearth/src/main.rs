@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use hearth::{config, logs, metrics, start};
+use hearth::{admin, config, logs, metrics, start};
 
 /// Keeps less memory than the allocator of the C library when many threads come and go.
 #[global_allocator]
@@ -36,6 +36,42 @@ enum Command {
     Serve(ConfigFile),
     /// Print the configuration in force, each key with its documentation
     Config(ConfigFile),
+    /// Make accounts and change their passwords; works while the server runs
+    #[command(subcommand)]
+    User(User),
+}
+
+#[derive(Subcommand)]
+enum User {
+    /// Make an account
+    Create {
+        /// The part of the user id between @ and :
+        name: String,
+        /// May use the administration API
+        #[arg(long)]
+        admin: bool,
+        #[command(flatten)]
+        password: PasswordFile,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// Set a new password; logs the user out everywhere
+    Password {
+        /// The part of the user id between @ and :
+        name: String,
+        #[command(flatten)]
+        password: PasswordFile,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+}
+
+#[derive(Args)]
+struct PasswordFile {
+    /// Read the password from the first line of this file, - for standard input. Without it the
+    /// password is asked for, or, if nobody is there to answer, made up and printed
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
 }
 
 /// Anything that ends the program; its text is for the person who started it.
@@ -48,6 +84,7 @@ async fn main() -> ExitCode {
         None => serve(line.file).await,
         Some(Command::Serve(file)) => serve(file).await,
         Some(Command::Config(file)) => print_config(file),
+        Some(Command::User(command)) => user(command).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -70,7 +107,7 @@ async fn serve(file: ConfigFile) -> Result<(), Failure> {
     let home = start::open(config).await?;
     start::stop_at_signal(&home)?;
     let server = start::Server::bind(home.clone(), figures)?;
-    greet(&home, &server)?;
+    greet(&home, &server, &file)?;
     server.run().await;
     Ok(())
 }
@@ -81,8 +118,21 @@ fn print_config(file: ConfigFile) -> Result<(), Failure> {
     Ok(())
 }
 
+async fn user(command: User) -> Result<(), Failure> {
+    match command {
+        User::Create { name, admin, password, file } => {
+            let home = start::open(config::read(file.config.as_deref())?).await?;
+            admin::create_user(&home, &name, admin, password.password_file.as_deref()).await
+        }
+        User::Password { name, password, file } => {
+            let home = start::open(config::read(file.config.as_deref())?).await?;
+            admin::set_password(&home, &name, password.password_file.as_deref()).await
+        }
+    }
+}
+
 /// Tells the person at the terminal where everything is.
-fn greet(home: &homeserver::Home, server: &start::Server) -> io::Result<()> {
+fn greet(home: &homeserver::Home, server: &start::Server, file: &ConfigFile) -> io::Result<()> {
     let config = &home.config;
     let data = config.data_dir.canonicalize().unwrap_or_else(|_| config.data_dir.clone());
     let database = config.database_url();
@@ -90,6 +140,9 @@ fn greet(home: &homeserver::Home, server: &start::Server) -> io::Result<()> {
         Some(("sqlite", path)) => format!("SQLite in {path}"),
         _ => "PostgreSQL".to_owned(),
     };
+    let program = std::env::args().next().unwrap_or_else(|| "hearth".to_owned());
+    let with_file =
+        file.config.as_ref().map(|path| format!(" --config {}", path.display())).unwrap_or_default();
     let mut out = io::stdout().lock();
     writeln!(out, "hearth {} serves {}", env!("CARGO_PKG_VERSION"), config.server_name)?;
     writeln!(out, "  clients     http://{}", server.address())?;
@@ -98,5 +151,6 @@ fn greet(home: &homeserver::Home, server: &start::Server) -> io::Result<()> {
     }
     writeln!(out, "  data        {}", data.display())?;
     writeln!(out, "  database    {database}")?;
+    writeln!(out, "  an account  {program} user create NAME --admin{with_file}")?;
     out.flush()
 }

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use homeserver::{Clock, Dice, Home, bell, config::Config};
+use homeserver::{Clock, Dice, Home, accounts::devices, bell, config::Config};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rules::signing_key::SigningKey;
 use store::{Batch, Db};
@@ -157,6 +157,7 @@ impl Server {
         // Every background loop of the server.
         let mut loops = JoinSet::new();
         loops.spawn(ring(home.clone()));
+        loops.spawn(keep_seen(home.clone()));
         if let Some((door, kept)) = self.metrics {
             loops.spawn(door.serve(home.stopping.subscribe(), DRAIN_MAX));
             loops.spawn(forget_old_figures(kept));
@@ -215,6 +216,11 @@ fn open_door(
 /// Wakes those who wait when what they wait for has been written.
 async fn ring(home: Home) {
     bell::ringing(&home.bell, &home.db).await;
+}
+
+/// Writes down which devices have been seen.
+async fn keep_seen(home: Home) {
+    devices::keep_seen(&home).await;
 }
 
 async fn forget_old_figures(kept: PrometheusHandle) {

@@ -56,9 +56,10 @@ pub async fn write_seen(home: &Home) {
 pub async fn keep_seen(home: &Home) {
     let mut stopping = home.stopping.subscribe();
     loop {
-        let stop = tokio::time::timeout(WRITTEN_EVERY, stopping.wait_for(|stopping| *stopping)).await;
+        let stop = stopping.wait_for(|stopping| *stopping);
+        let stopped = tokio::time::timeout(WRITTEN_EVERY, stop).await.is_ok();
         write_seen(home).await;
-        if stop.is_ok() {
+        if stopped {
             return;
         }
     }

@@ -1,0 +1,135 @@
+//! Accounts from the command line. It writes to the database like the server does, and may do so
+//! while the server runs.
+
+use std::{
+    fs,
+    io::{self, BufRead, IsTerminal, Read, Write},
+    path::Path,
+};
+
+use homeserver::{Home, Refusal, accounts, who::Kind};
+use ruma::{OwnedUserId, UserId};
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+
+/// Longest password that is read.
+const PASSWORD_BYTES_MAX: u64 = 512;
+/// Characters of a password that is made up: 95 bits.
+const PASSWORD_CHARACTERS: usize = 16;
+
+/// Anything that ends the command; its text is for the person who typed it.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// `hearth user create`: makes the account `name`, and says so on standard output, with the
+/// password if it was made up.
+pub async fn create_user(
+    home: &Home,
+    name: &str,
+    admin: bool,
+    password_file: Option<&Path>,
+) -> Result<(), Failure> {
+    let wanted = user_id(home, name)?;
+    let user_id = accounts::names::new_user_id(home.server_name(), wanted.localpart()).map_err(plain)?;
+    let password = password(home, password_file)?;
+    let hash = accounts::passwords::hash(home, password.text()).await.map_err(plain)?;
+    accounts::register::create(home, &user_id, Kind::User, Some(hash), admin).await.map_err(plain)?;
+    let what = if admin { "an administrator" } else { "an account" };
+    say(&format!("{user_id} is {what} now"), &password)
+}
+
+/// `hearth user password`: sets the password of the account `name` and ends all its sessions.
+pub async fn set_password(home: &Home, name: &str, password_file: Option<&Path>) -> Result<(), Failure> {
+    let user_id = user_id(home, name)?;
+    let password = password(home, password_file)?;
+    accounts::passwords::set(home, &user_id, password.text(), None).await.map_err(plain)?;
+    say(&format!("{user_id} has a new password, and all its sessions have ended"), &password)
+}
+
+/// The user of this server that `name` means: `alice` or `@alice:example.org`.
+fn user_id(home: &Home, name: &str) -> Result<OwnedUserId, Failure> {
+    let server_name = home.server_name();
+    let parsed = UserId::parse_with_server_name(name, server_name);
+    let user_id = parsed.map_err(|error| format!("\"{name}\" is no name of a user: {error}"))?;
+    if user_id.server_name() != server_name {
+        return Err(
+            format!("{user_id} is not of this server, write @{}:{server_name}", user_id.localpart()).into()
+        );
+    }
+    Ok(user_id)
+}
+
+/// What a refusal says to somebody who does not speak HTTP.
+fn plain(refusal: Refusal) -> Failure {
+    match refusal.cause {
+        Some(cause) => format!("{} ({cause})", refusal.message).into(),
+        None => refusal.message.into(),
+    }
+}
+
+enum Password {
+    Given(String),
+    MadeUp(String),
+}
+
+impl Password {
+    fn text(&self) -> &str {
+        match self {
+            Self::Given(text) | Self::MadeUp(text) => text,
+        }
+    }
+}
+
+fn say(what: &str, password: &Password) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{what}")?;
+    if let Password::MadeUp(text) = password {
+        writeln!(out, "password: {text}")?;
+    }
+    Ok(out.flush()?)
+}
+
+fn password(home: &Home, file: Option<&Path>) -> Result<Password, Failure> {
+    match file {
+        Some(path) if path == Path::new("-") => first_line(io::stdin().lock()),
+        Some(path) => {
+            let file = fs::File::open(path);
+            first_line(file.map_err(|error| format!("{}: {error}", path.display()))?)
+        }
+        None if io::stdin().is_terminal() => ask(),
+        None => Ok(Password::MadeUp(home.dice.letters(PASSWORD_CHARACTERS))),
+    }
+}
+
+fn first_line(from: impl Read) -> Result<Password, Failure> {
+    let mut text = String::new();
+    io::BufReader::new(from.take(PASSWORD_BYTES_MAX)).read_line(&mut text)?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        return Err("the password is empty, write it on the first line".into());
+    }
+    Ok(Password::Given(text.to_owned()))
+}
+
+/// Asks at the terminal, twice, without showing what is typed.
+fn ask() -> Result<Password, Failure> {
+    let first = ask_for("Password: ")?;
+    let second = ask_for("The same again: ")?;
+    if first.text() != second.text() {
+        return Err("the passwords are not the same, nothing was changed".into());
+    }
+    Ok(first)
+}
+
+fn ask_for(question: &str) -> Result<Password, Failure> {
+    let mut err = io::stderr();
+    write!(err, "{question}")?;
+    err.flush()?;
+    let input = io::stdin();
+    let shown = tcgetattr(&input)?;
+    let mut hidden = shown.clone();
+    hidden.local_modes.remove(LocalModes::ECHO);
+    tcsetattr(&input, OptionalActions::Flush, &hidden)?;
+    let answer = first_line(input.lock());
+    tcsetattr(&input, OptionalActions::Now, &shown)?;
+    writeln!(err)?;
+    answer
+}
