@@ -8,7 +8,22 @@ use ruma::{
     room_version_rules::RoomVersionRules,
 };
 
-use crate::{Refused, canonical};
+use crate::{
+    Refused, canonical,
+    event::Event,
+    power_levels::{Power, PowerLevels},
+};
+
+/// Whether a redaction takes effect on its target, once both are known and valid: sending it is another question,
+/// which the authorization rules answer. Until it does, clients do not see the redaction.
+///
+/// Spec: rooms/v3, «Handling redactions».
+pub fn applies(redaction: &Event, target: &Event, power_levels: &PowerLevels) -> bool {
+    redaction.redacts() == Some(target.event_id())
+        && redaction.room_id() == target.room_id()
+        && (power_levels.user(redaction.sender()) >= Power::Level(power_levels.redact())
+            || redaction.sender().server_name() == target.sender().server_name())
+}
 
 /// The redacted form of a PDU in canonical bytes: what a server stores once the event is redacted.
 ///

@@ -14,4 +14,5 @@ mod push;
 mod redaction;
 mod resolution;
 mod scene;
+mod versions;
 mod visibility;

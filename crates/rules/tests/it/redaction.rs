@@ -1,10 +1,10 @@
 //! What redaction leaves, by room version.
 
-use rules::{event::Event, redaction, versions};
+use rules::{event::Event, power_levels::PowerLevels, redaction, versions};
 use ruma::RoomVersionId;
 use serde_json::{Value, json};
 
-use crate::scene::{CREATOR, Scene, name};
+use crate::scene::{ALICE, BOB, CREATOR, Scene, name};
 
 fn number(version: &RoomVersionId) -> u8 {
     version.as_str().parse().expect("a number")
@@ -68,6 +68,32 @@ fn what_is_left_of_the_content() {
         }
         assert_eq!(left(&version, "m.room.member", &user), member, "version {version}");
     }
+}
+
+#[test]
+fn which_redactions_take_effect() {
+    let scene = Scene::new(&RoomVersionId::V12).power_levels(json!({"redact": 50, "users": {BOB: 50}}));
+    let read = |kind: &str| scene.read(kind, "").expect("it is there");
+    let levels = PowerLevels::of(&read("m.room.create"), Some(&read("m.room.power_levels")), scene.rules);
+    let levels = levels.expect("well-formed");
+    let message =
+        |scene: &Scene| scene.pdu(&name(60), ALICE, "m.room.message", None, json!({}), vec![], vec![]);
+    let applies = |sender: &str, of: u64| {
+        let content = json!({"redacts": name(of)});
+        let redaction = scene.pdu(&name(61), sender, "m.room.redaction", None, content, vec![], vec![]);
+        redaction::applies(&redaction, &message(&scene), &levels)
+    };
+    for (sender, expected) in
+        [(ALICE, true), ("@eve:a", true), (BOB, true), ("@eve:b", false), (CREATOR, true)]
+    {
+        assert_eq!(applies(sender, 60), expected, "{sender}");
+        assert!(!applies(sender, 59), "of another event");
+    }
+    let mut elsewhere = scene.clone();
+    elsewhere.room_id = "!other:a".to_owned();
+    let content = json!({"redacts": name(60)});
+    let redaction = elsewhere.pdu(&name(61), ALICE, "m.room.redaction", None, content, vec![], vec![]);
+    assert!(!redaction::applies(&redaction, &message(&scene), &levels), "of another room");
 }
 
 #[test]
