@@ -21,8 +21,16 @@ pub fn filter(level: &str) -> Result<EnvFilter, String> {
     EnvFilter::builder().parse(level).map_err(|error| format!("{error}, write \"info\""))
 }
 
-/// From now on everything that this process logs is written as `log` says. Once per process.
+/// From now on everything that this process logs, panics among it, is written as `log` says. Once
+/// per process.
 pub fn begin(log: &Log) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().map(ToString::to_string);
+        let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+        tracing::error!(place, text, "panicked");
+    }));
     let written =
         fmt::Subscriber::builder().with_env_filter(filter(&log.level)?).with_writer(std::io::stderr);
     match log.format {

@@ -188,6 +188,28 @@ async fn an_account_made_while_the_server_runs_can_log_in() {
     assert_eq!(refused.expect("it answers").status(), 401, "the old session goes on");
 }
 
+/// A newcomer types what the README says, and reads «hello».
+#[test]
+fn the_conversation_in_the_readme_works() {
+    let folder = folder();
+    let server = Running::start(folder.path());
+    let readme = include_str!("../../../README.md");
+    let blocks = readme.split("```sh\n").skip(1).filter_map(|block| block.split("```").next());
+    let conversation: String = blocks.filter(|block| !block.contains("cargo run")).collect();
+    let create = format!("'{}' user create --config hearth.toml", env!("CARGO_BIN_EXE_hearth"));
+    let script = conversation
+        .replace("target/release/hearth user create", &create)
+        .replace("http://127.0.0.1:8008", &server.base);
+    let typed = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", &script])
+        .current_dir(folder.path())
+        .output()
+        .expect("bash and curl are installed");
+    let said = text(&typed.stdout);
+    assert!(typed.status.success(), "{script}\n{said}\n{}", text(&typed.stderr));
+    assert!(said.contains("\"body\":\"hello\""), "{script}\n{said}");
+}
+
 async fn log_in(base: &str, password: &str) -> Value {
     let identifier = json!({ "type": "m.id.user", "user": "alice" });
     let ask = json!({ "type": "m.login.password", "identifier": identifier, "password": password });
