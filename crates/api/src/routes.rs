@@ -5,7 +5,7 @@ use http::Method;
 use crate::{
     client::{
         create_room, directory, filter, membership, messages, mutual_rooms, profile, public_rooms,
-        registration, room_event, room_send, session, versions, well_known,
+        registration, relations, room_event, room_send, session, versions, well_known,
     },
     endpoint::{Endpoint, at, endpoint},
 };
@@ -50,6 +50,11 @@ pub fn routes() -> Vec<Endpoint> {
         endpoint(messages::get),
         endpoint(room_event::by_timestamp),
         endpoint(room_event::context),
+        // Relationships between events
+        endpoint(relations::get),
+        endpoint(relations::get_of_kind),
+        endpoint(relations::get_of_kind_and_type),
+        endpoint(relations::threads),
         // Sending events to a room
         endpoint(room_send::send),
         // Room membership

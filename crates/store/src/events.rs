@@ -132,6 +132,17 @@ pub async fn by_ids(db: &Db, event_ids: &[String]) -> Result<Vec<StoredEvent>> {
     .await
 }
 
+/// The events at these positions, in stream order.
+pub async fn at(db: &Db, positions: &[i64]) -> Result<Vec<StoredEvent>> {
+    db.rows(
+        "SELECT pos, room, event_id, json, state_root, replaces, redacted_by, soft_failed, rejected,
+            txn_device, txn_id
+         FROM event WHERE pos = ANY($1) ORDER BY pos",
+        &[positions.into()],
+    )
+    .await
+}
+
 /// Events of `room` at or before `upto`, newest first, at most `limit`.
 pub async fn before(db: &Db, room: i64, upto: i64, limit: i64) -> Result<Vec<StoredEvent>> {
     db.rows(

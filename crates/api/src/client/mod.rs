@@ -9,6 +9,7 @@ pub mod mutual_rooms;
 pub mod profile;
 pub mod public_rooms;
 pub mod registration;
+pub mod relations;
 pub mod room_event;
 pub mod room_send;
 pub mod session;

@@ -20,5 +20,6 @@ pub async fn send(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: v3::Reques
         scope: format!("send/{}/{event_type}", ask.room_id),
         txn_id: ask.txn_id,
     });
+    rooms::relations::check(&home, &room, &intent).await?;
     Ok(v3::Response::new(rooms::append(&home, &room, intent).await?))
 }

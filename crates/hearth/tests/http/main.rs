@@ -11,6 +11,7 @@ mod login;
 mod mutual_rooms;
 mod profiles;
 mod register;
+mod relations;
 mod rooms_create;
 mod rooms_history;
 mod rooms_membership;

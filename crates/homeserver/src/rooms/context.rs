@@ -10,7 +10,7 @@ use ruma::{
 
 use super::{
     Room, TimelineEvent,
-    messages::{self, Stretch},
+    messages::{self, Source, Stretch},
     show::{self, Form, Shown},
     state, timeline,
     visibility::{self, Viewer},
@@ -96,8 +96,8 @@ pub async fn context(
     let (oldest, newest) = (Token::before(room.key), Token::after(home.db.upto()));
     let back = Stretch { direction: Direction::Backward, from: Token::before(event.pos), to: oldest };
     let on = Stretch { direction: Direction::Forward, from: Token::after(event.pos), to: newest };
-    let before = messages::walk(home, &room, &viewer, back, limit / 2, filter).await?;
-    let after = messages::walk(home, &room, &viewer, on, limit - limit / 2, filter).await?;
+    let before = messages::walk(home, &room, &viewer, Source::Timeline, back, limit / 2, filter).await?;
+    let after = messages::walk(home, &room, &viewer, Source::Timeline, on, limit - limit / 2, filter).await?;
     let form = Form::whole(Some(device));
     let mut all = before.events;
     let first_after = all.len() + 1;

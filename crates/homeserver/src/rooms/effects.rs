@@ -128,6 +128,7 @@ pub(super) fn store(home: &Home, chain: &mut Chain, effect: &Effect) -> Answer<(
     if let Some(pruned) = &effect.redacted {
         let target = pruned.event_id().as_str();
         store::events::redact(&mut chain.batch, target, pruned.json().clone(), event_id);
+        store::relations::remove(&mut chain.batch, room.clone(), target);
     }
     if event.event_type() == "m.room.member" && event.state_key().is_some() {
         store_member(chain, effect)?;

@@ -9,6 +9,8 @@ use std::{collections::HashSet, sync::Arc};
 use rules::{filter::EventFilter, state_tree::Root};
 use ruma::{DeviceId, OwnedEventId, RoomId, UserId, api::Direction, api::client::filter::LazyLoadOptions};
 
+use store::relations::Children;
+
 use super::{
     Room, TimelineEvent,
     show::{self, Form, Shown},
@@ -35,6 +37,17 @@ pub struct Stretch {
     pub from: Token,
     /// Where it ends at the latest.
     pub to: Token,
+}
+
+/// Which events of a room somebody walks along.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// All of them.
+    Timeline,
+    /// Those that point to another event.
+    Children(Children<'a>),
+    /// Those at these positions, which are in order.
+    Picked(&'a [i64]),
 }
 
 /// Events as they were met on a walk through a room.
@@ -85,7 +98,7 @@ pub async fn page(home: &Home, user: &UserId, device: &DeviceId, wanted: Wanted<
     };
     let stretch = stretch(&room, &wanted, Token::after(newest));
     let limit = wanted.limit.min(PAGE_EVENTS_MAX);
-    let walked = walk(home, &room, &viewer, stretch, limit, wanted.filter).await?;
+    let walked = walk(home, &room, &viewer, Source::Timeline, stretch, limit, wanted.filter).await?;
     let form = Form::whole(Some(device));
     let chunk = show::events(home, &room, &viewer, &walked.events, form).await?;
     let members = match wanted.filter.lazy_load {
@@ -111,6 +124,54 @@ fn stretch(room: &Room, wanted: &Wanted<'_>, newest: Token) -> Stretch {
     }
 }
 
+impl Source<'_> {
+    /// Events at or before `upto`, newest first.
+    async fn before(
+        self,
+        home: &Home,
+        room: &Room,
+        upto: i64,
+        limit: usize,
+    ) -> Answer<Vec<Arc<TimelineEvent>>> {
+        match self {
+            Source::Timeline => timeline::before(home, room, upto, limit).await,
+            Source::Children(of) => {
+                let read = store::relations::before(&home.db, of, upto, limit as i64).await?;
+                timeline::read_all(read, room)
+            }
+            Source::Picked(positions) => {
+                let end = positions.partition_point(|pos| *pos <= upto);
+                let mut events = timeline::at(home, room, &positions[end.saturating_sub(limit)..end]).await?;
+                events.reverse();
+                Ok(events)
+            }
+        }
+    }
+
+    /// Events after `since` and at or before `upto`, oldest first.
+    async fn after(
+        self,
+        home: &Home,
+        room: &Room,
+        since: i64,
+        upto: i64,
+        limit: usize,
+    ) -> Answer<Vec<Arc<TimelineEvent>>> {
+        match self {
+            Source::Timeline => timeline::after(home, room, since, upto, limit).await,
+            Source::Children(of) => {
+                let read = store::relations::after(&home.db, of, since, upto, limit as i64).await?;
+                timeline::read_all(read, room)
+            }
+            Source::Picked(positions) => {
+                let begin = positions.partition_point(|pos| *pos <= since);
+                let end = positions.partition_point(|pos| *pos <= upto).min(begin + limit);
+                timeline::at(home, room, positions.get(begin..end).unwrap_or_default()).await
+            }
+        }
+    }
+}
+
 /// Walks along a stretch and gathers at most `limit` events that `viewer` may see and `filter` admits.
 ///
 /// # Errors
@@ -119,6 +180,7 @@ pub async fn walk(
     home: &Home,
     room: &Room,
     viewer: &Viewer,
+    source: Source<'_>,
     stretch: Stretch,
     limit: usize,
     filter: &EventFilter,
@@ -133,8 +195,8 @@ pub async fn walk(
     let mut reading = (limit + 1).min(READ_EVENTS_MAX);
     loop {
         let read = match direction {
-            Direction::Backward => timeline::before(home, room, at, reading).await?,
-            Direction::Forward => timeline::after(home, room, at, to.pos, reading).await?,
+            Direction::Backward => source.before(home, room, at, reading).await?,
+            Direction::Forward => source.after(home, room, at, to.pos, reading).await?,
         };
         let is_last = read.len() < reading;
         for event in read {

@@ -4,6 +4,7 @@
 //! trees; [`chain`] is the only way in which an event comes to be; [`timeline`] reads them back,
 //! [`visibility`] says who may see them, and [`show`] what a client gets of them.
 
+mod aggregations;
 pub mod chain;
 pub mod context;
 pub mod create;
@@ -12,6 +13,7 @@ pub mod membership;
 pub mod memberships;
 pub mod memory;
 pub mod messages;
+pub mod relations;
 pub mod show;
 pub mod state;
 pub mod summary;

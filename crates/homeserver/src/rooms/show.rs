@@ -17,8 +17,11 @@ use ruma::{
 };
 use serde_json::value::RawValue;
 
-use super::{Room, TimelineEvent, state, timeline, visibility::Viewer};
-use crate::{Home, refusal::Answer};
+use super::{Room, TimelineEvent, aggregations, state, timeline, visibility::Viewer};
+use crate::{
+    Home,
+    refusal::{Answer, Refusal},
+};
 
 /// In which form somebody wants events.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,17 +32,24 @@ pub struct Form<'a> {
     pub with_room_id: bool,
     /// Whether the client wants events as servers exchange them.
     pub as_pdu: bool,
+    /// Whether to tell of the events that point to each (bundled aggregations); in `/sync` only where a
+    /// timeline is limited.
+    pub with_relations: bool,
 }
 
+/// Bundled aggregations, as JSON objects by the event's id.
+pub(super) type Relations = HashMap<OwnedEventId, String>;
+
 impl<'a> Form<'a> {
-    /// With `room_id`: everywhere but in `/sync`.
+    /// With all there is: everywhere but in `/sync`.
     pub fn whole(device: Option<&'a DeviceId>) -> Self {
-        Form { device, with_room_id: true, as_pdu: false }
+        Form { device, with_room_id: true, as_pdu: false, with_relations: true }
     }
 
     /// As `/sync` writes events: without `room_id`, in the format that the filter names.
     pub fn in_sync(device: &'a DeviceId, event_format: EventFormat) -> Self {
-        Form { device: Some(device), with_room_id: false, as_pdu: event_format == EventFormat::Federation }
+        let as_pdu = event_format == EventFormat::Federation;
+        Form { device: Some(device), with_room_id: false, as_pdu, with_relations: false }
     }
 }
 
@@ -110,12 +120,29 @@ pub async fn events(
     events: &[Arc<TimelineEvent>],
     form: Form<'_>,
 ) -> Answer<Vec<Shown>> {
+    let relations = match form.with_relations {
+        true => aggregations::bundle(home, room, viewer, events, form).await?,
+        false => Relations::new(),
+    };
+    with_relations(home, room, viewer, events, form, &relations).await
+}
+
+/// [`events`] with these aggregations.
+pub(super) async fn with_relations(
+    home: &Home,
+    room: &Room,
+    viewer: &Viewer,
+    events: &[Arc<TimelineEvent>],
+    form: Form<'_>,
+    relations: &Relations,
+) -> Answer<Vec<Shown>> {
     let around = Around::of(home, room, viewer, events, form).await?;
     let now_ms = home.clock.now_ms();
     let mut shown = Vec::with_capacity(events.len());
     for event in events {
         let membership = viewer.membership_at(home, room, event).await?;
-        shown.push(around.show(event, viewer, membership.as_ref(), now_ms, form));
+        let relations = relations.get(event.event.event_id()).map(String::as_str);
+        shown.push(around.show(event, viewer, (membership.as_ref(), relations), now_ms, form));
     }
     Ok(shown)
 }
@@ -131,9 +158,8 @@ pub async fn event(
     event: &Arc<TimelineEvent>,
     form: Form<'_>,
 ) -> Answer<Shown> {
-    let around = Around::of(home, room, viewer, std::slice::from_ref(event), form).await?;
-    let membership = viewer.membership_at(home, room, event).await?;
-    Ok(around.show(event, viewer, membership.as_ref(), home.clock.now_ms(), form))
+    let shown = events(home, room, viewer, std::slice::from_ref(event), form).await?.pop();
+    shown.ok_or_else(|| Refusal::broken("an event was lost on its way"))
 }
 
 /// Other events that stand in `unsigned`; only those that the viewer may see.
@@ -189,7 +215,7 @@ impl Around {
         &self,
         event: &TimelineEvent,
         viewer: &Viewer,
-        membership: Option<&MembershipState>,
+        (membership, relations): (Option<&MembershipState>, Option<&str>),
         now_ms: i64,
         form: Form<'_>,
     ) -> Shown {
@@ -208,6 +234,7 @@ impl Around {
             replaces_state: replaced.map(|event| event.event_id()),
             redacted_because_json: redaction.map(String::as_str),
             transaction_id: form.device.and_then(own),
+            relations_json: relations,
             ..Unsigned::default()
         };
         Shown(splice(event, unsigned.to_json().as_deref(), form))

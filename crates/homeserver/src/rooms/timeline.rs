@@ -106,7 +106,20 @@ pub async fn after(
     read_all(store::events::after(&home.db, room.key, since, upto, limit).await?, room)
 }
 
-fn read_all(stored: Vec<StoredEvent>, room: &Room) -> Answer<Vec<Arc<TimelineEvent>>> {
+/// The events of `room` at these positions, in stream order.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn at(home: &Home, room: &Room, positions: &[i64]) -> Answer<Vec<Arc<TimelineEvent>>> {
+    let stored = store::events::at(&home.db, positions).await?;
+    read_all(stored.into_iter().filter(|stored| stored.room == room.key).collect(), room)
+}
+
+/// Reads events of `room`, in the same order.
+///
+/// # Errors
+/// A broken server if one is not an event after all.
+pub(super) fn read_all(stored: Vec<StoredEvent>, room: &Room) -> Answer<Vec<Arc<TimelineEvent>>> {
     stored.into_iter().map(|stored| TimelineEvent::read(stored, room).map(Arc::new)).collect()
 }
 

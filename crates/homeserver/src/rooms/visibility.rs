@@ -109,6 +109,17 @@ impl Viewer {
         self.member.as_ref().is_some_and(|member| member.membership == "join")
     }
 
+    /// The newest position of which the user may know at all that something was there. An upper bound:
+    /// what of it, [`Viewer::may_see`] decides.
+    pub fn horizon(&self, home: &Home) -> i64 {
+        match self.joined_until {
+            // Whoever never was in reads only where everybody may.
+            0 => home.db.upto(),
+            _ if self.is_joined() => home.db.upto(),
+            left_at => left_at,
+        }
+    }
+
     /// How much of the room the user may read at all; what of it, [`Viewer::may_see`] decides.
     ///
     /// # Errors

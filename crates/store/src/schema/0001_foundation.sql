@@ -161,6 +161,16 @@ CREATE TABLE relation (
     sender     TEXT NOT NULL,
     PRIMARY KEY (room, parent, rel_type, pos)
 ) /* WITHOUT ROWID */;
+CREATE INDEX relation_parent ON relation (room, parent, pos);
+CREATE INDEX relation_pos ON relation (pos);
+
+CREATE TABLE thread (
+    room   BIGINT NOT NULL,
+    root   TEXT NOT NULL,                          -- event id
+    latest BIGINT NOT NULL,                        -- position of the newest event in it
+    PRIMARY KEY (room, root)
+) /* WITHOUT ROWID */;
+CREATE INDEX thread_latest ON thread (room, latest);
 
 CREATE TABLE alias (
     alias      TEXT NOT NULL PRIMARY KEY,

@@ -1,0 +1,249 @@
+//! What points to an event: `/relations`, `/threads`, and what may point where.
+//!
+//! Spec: client-server API, «Forming relationships between events».
+
+use std::{collections::HashMap, sync::Arc};
+
+use rules::filter::EventFilter;
+use ruma::{CanonicalJsonValue, DeviceId, EventId, OwnedEventId, RoomId, UserId, api::Direction};
+use serde::Deserialize;
+use store::relations::Children;
+
+use super::{
+    Intent, Room, TimelineEvent, aggregations, chain, context,
+    messages::{self, PAGE_EVENTS_MAX, Source, Stretch},
+    show::{self, Form, Shown},
+    timeline, visibility,
+};
+use crate::{
+    Home, Token,
+    refusal::{Answer, Refusal},
+};
+
+/// Events on a page if the client does not say.
+pub const PAGE_EVENTS: usize = 50;
+
+/// How far `recurse` follows relations.
+const DEPTH_MAX: u64 = 4;
+
+/// Events that `recurse` gathers.
+const GATHERED_EVENTS_MAX: usize = 5_000;
+
+/// Threads that are looked at for one page.
+const SCANNED_THREADS_MAX: usize = 500;
+
+/// Annotations of one user to one event that are compared with a new one.
+const ANNOTATIONS_MAX: i64 = 200;
+
+/// What a client asks `/relations`.
+pub struct Wanted<'a> {
+    /// The room.
+    pub room_id: &'a RoomId,
+    /// The event that others point to.
+    pub event_id: &'a EventId,
+    /// How they relate to it; in any way, if absent.
+    pub rel_type: Option<&'a str>,
+    /// Their type; any, if absent.
+    pub event_type: Option<&'a str>,
+    /// Forwards or backwards.
+    pub direction: Direction,
+    /// Where to begin.
+    pub from: Option<Token>,
+    /// Where to end.
+    pub to: Option<Token>,
+    /// How many events at most.
+    pub limit: usize,
+    /// Whether to include what points to those in turn.
+    pub recurse: bool,
+}
+
+/// A page of events that point to another.
+pub struct Page {
+    /// The events.
+    pub chunk: Vec<Shown>,
+    /// Where the next page begins, unless this is the last.
+    pub next: Option<Token>,
+    /// How far relations were followed, if that was asked.
+    pub recursion_depth: Option<u64>,
+}
+
+/// The events that point to one, a page of them.
+///
+/// # Errors
+/// `M_NOT_FOUND` if `user` may not see the event that they point to.
+pub async fn page(home: &Home, user: &UserId, device: &DeviceId, wanted: Wanted<'_>) -> Answer<Page> {
+    let (room, viewer, parent) = context::find(home, user, wanted.room_id, wanted.event_id).await?;
+    let parent_id = parent.event.event_id().as_str();
+    let (oldest, newest) = (Token::before(room.key), Token::after(home.db.upto()));
+    let (begin, end) = match wanted.direction {
+        Direction::Backward => (newest, oldest),
+        Direction::Forward => (oldest, newest),
+    };
+    let within = |token: Token| token.clamp(oldest, newest);
+    let stretch = Stretch {
+        direction: wanted.direction,
+        from: wanted.from.map_or(begin, within),
+        to: wanted.to.map_or(end, within),
+    };
+    let (gathered, depth);
+    let source = if wanted.recurse {
+        (gathered, depth) = gather(home, &room, &wanted).await?;
+        Source::Picked(&gathered)
+    } else {
+        depth = 0;
+        let Wanted { rel_type, event_type, .. } = wanted;
+        Source::Children(Children { room: room.key, parent: parent_id, rel_type, event_type })
+    };
+    let (limit, all) = (wanted.limit.min(PAGE_EVENTS_MAX), EventFilter::default());
+    let walked = messages::walk(home, &room, &viewer, source, stretch, limit, &all).await?;
+    let chunk = show::events(home, &room, &viewer, &walked.events, Form::whole(Some(device))).await?;
+    Ok(Page { chunk, next: walked.end, recursion_depth: wanted.recurse.then_some(depth) })
+}
+
+/// The positions of all events that point to one over up to [`DEPTH_MAX`] steps, in stream order, and how
+/// many steps there were.
+async fn gather(home: &Home, room: &Room, wanted: &Wanted<'_>) -> Answer<(Vec<i64>, u64)> {
+    let mut found: HashMap<i64, bool> = HashMap::new();
+    let mut parents = vec![wanted.event_id.to_string()];
+    let mut depth = 0;
+    while depth < DEPTH_MAX && !parents.is_empty() && found.len() < GATHERED_EVENTS_MAX {
+        let limit = i64::try_from(GATHERED_EVENTS_MAX - found.len()).unwrap_or(i64::MAX);
+        let children = store::relations::of_all(&home.db, room.key, &parents, limit).await?;
+        parents.clear();
+        for child in children {
+            let is_wanted = wanted.rel_type.is_none_or(|rel_type| rel_type == child.rel_type)
+                && wanted.event_type.is_none_or(|event_type| event_type == child.event_type);
+            if found.insert(child.pos, is_wanted).is_none() {
+                parents.push(child.event_id);
+            }
+        }
+        depth += u64::from(!parents.is_empty());
+    }
+    let mut positions: Vec<i64> =
+        found.into_iter().filter(|(_, is_wanted)| *is_wanted).map(|(pos, _)| pos).collect();
+    positions.sort_unstable();
+    Ok((positions, depth))
+}
+
+/// The roots of a room's threads, those with the newest events first; `participated` leaves out threads in
+/// which `user` wrote nothing.
+///
+/// # Errors
+/// `M_FORBIDDEN` if the user may not look into the room.
+pub async fn threads(
+    home: &Home,
+    (user, device): (&UserId, &DeviceId),
+    room_id: &RoomId,
+    from: Option<Token>,
+    limit: usize,
+    participated: bool,
+) -> Answer<(Vec<Shown>, Option<Token>)> {
+    let (room, viewer) = visibility::look(home, room_id, Some(user)).await?;
+    viewer.reach(home, &room).await?;
+    let limit = limit.min(PAGE_EVENTS_MAX);
+    let (mut at, mut scanned) = (from.map_or(i64::MAX, |token| token.pos), 0);
+    let mut roots: Vec<Arc<TimelineEvent>> = Vec::new();
+    let mut next = None;
+    'pages: loop {
+        let reading = PAGE_EVENTS_MAX;
+        let read = store::relations::threads(&home.db, room.key, at, reading as i64).await?;
+        let is_last = read.len() < reading;
+        let mut events = by_id(home, &room, read.iter().map(|(root, _)| root)).await?;
+        let taking_part = aggregations::taking_part(home, &room, &viewer, events.values()).await?;
+        for (root, latest) in read {
+            if roots.len() >= limit || scanned >= SCANNED_THREADS_MAX {
+                next = Some(Token::after(at));
+                break 'pages;
+            }
+            scanned += 1;
+            at = latest - 1;
+            let Some(event) = events.remove(&*root) else { continue };
+            let is_wanted = !participated || taking_part.contains(event.event.event_id());
+            if is_wanted && viewer.may_see(home, &room, &event).await? {
+                roots.push(event);
+            }
+        }
+        if is_last {
+            break;
+        }
+    }
+    let chunk = show::events(home, &room, &viewer, &roots, Form::whole(Some(device))).await?;
+    Ok((chunk, next))
+}
+
+/// The events of `room` with these ids.
+async fn by_id(
+    home: &Home,
+    room: &Room,
+    ids: impl Iterator<Item = &String>,
+) -> Answer<HashMap<String, Arc<TimelineEvent>>> {
+    let ids: Vec<OwnedEventId> = ids.filter_map(|id| EventId::parse(id).ok()).collect();
+    let events = timeline::by_ids(home, room, &ids).await?;
+    Ok(events.into_iter().map(|event| (event.event.event_id().to_string(), event)).collect())
+}
+
+/// How an event points to another.
+#[derive(Debug, Default, Deserialize)]
+pub struct RelatesTo {
+    /// In which way.
+    pub rel_type: Option<String>,
+    /// To which event.
+    pub event_id: Option<OwnedEventId>,
+    /// With which annotation.
+    pub key: Option<String>,
+}
+
+/// Reads `m.relates_to`; nothing, if it is absent or malformed.
+pub(super) fn relates_to(content: &str) -> RelatesTo {
+    #[derive(Deserialize)]
+    struct Content {
+        #[serde(rename = "m.relates_to")]
+        relates_to: Option<RelatesTo>,
+    }
+    serde_json::from_str::<Content>(content).ok().and_then(|content| content.relates_to).unwrap_or_default()
+}
+
+/// Refuses an event of a client that relates to another as it should not: a thread within a thread, or the
+/// same annotation twice. What was sent before with the same transaction id is not refused.
+///
+/// # Errors
+/// `M_UNKNOWN`, `M_DUPLICATE_ANNOTATION`
+pub async fn check(home: &Home, room: &Room, intent: &Intent) -> Answer<()> {
+    match misrelated(home, room, intent).await? {
+        Some(refusal) if chain::done_before(home, intent).await?.is_none() => Err(refusal),
+        _ => Ok(()),
+    }
+}
+
+async fn misrelated(home: &Home, room: &Room, intent: &Intent) -> Answer<Option<Refusal>> {
+    let Some(CanonicalJsonValue::Object(relation)) = intent.content.get("m.relates_to") else {
+        return Ok(None);
+    };
+    let text = |name: &str| relation.get(name).and_then(CanonicalJsonValue::as_str);
+    let Some(target) = text("event_id").and_then(|id| EventId::parse(id).ok()) else { return Ok(None) };
+    match (text("rel_type"), text("key")) {
+        (Some("m.thread"), _) => {
+            let root = timeline::get(home, room, &target).await?;
+            let is_child = root.is_some_and(|root| relates_to(root.event.content_str()).rel_type.is_some());
+            let message = "A thread can not begin at an event that relates to another";
+            Ok(is_child.then(|| Refusal::unknown(message)))
+        }
+        (Some("m.annotation"), Some(key)) => {
+            let (target, sender) = (target.as_str(), intent.sender.as_str());
+            let own = store::relations::annotations(
+                &home.db,
+                room.key,
+                target,
+                &intent.event_type,
+                sender,
+                ANNOTATIONS_MAX,
+            );
+            let own = timeline::read_all(own.await?, room)?;
+            let keys = own.iter().map(|event| relates_to(event.event.content_str()).key);
+            let is_there = keys.flatten().any(|own| own == key);
+            let message = "You have annotated this event with the same key already";
+            Ok(is_there.then(|| Refusal::new(400, "M_DUPLICATE_ANNOTATION", message)))
+        }
+        _ => Ok(None),
+    }
+}
