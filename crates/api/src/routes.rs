@@ -19,11 +19,14 @@ macro_rules! both {
 
 /// All endpoints.
 pub fn routes() -> Vec<Endpoint> {
+    [sessions(), events(), rooms(), people()].into_iter().flatten().collect()
+}
+
+/// The foundations: standards, discovery, and how clients authenticate.
+fn sessions() -> Vec<Endpoint> {
     vec![
         // API standards
         endpoint(versions::get),
-        // Creation
-        endpoint(create_room::create),
         // Server discovery
         at(Method::GET, &["/.well-known/matrix/client"], well_known::client),
         at(Method::GET, &["/.well-known/matrix/support"], well_known::support),
@@ -42,6 +45,12 @@ pub fn routes() -> Vec<Endpoint> {
         at(Method::POST, &both!("logout"), session::logout),
         at(Method::POST, &both!("logout/all"), session::logout_all),
         endpoint(session::whoami),
+    ]
+}
+
+/// Events of rooms: reading and sending them.
+fn events() -> Vec<Endpoint> {
+    vec![
         // Filtering
         at(Method::POST, &both!("user/{user_id}/filter"), filter::create),
         at(Method::GET, &both!("user/{user_id}/filter/{filter_id}"), filter::get),
@@ -57,6 +66,14 @@ pub fn routes() -> Vec<Endpoint> {
         endpoint(relations::threads),
         // Sending events to a room
         endpoint(room_send::send),
+    ]
+}
+
+/// Rooms: creation, membership, aliases and the directory.
+fn rooms() -> Vec<Endpoint> {
+    vec![
+        // Creation
+        endpoint(create_room::create),
         // Room membership
         endpoint(membership::knock),
         endpoint(membership::invite),
@@ -77,6 +94,12 @@ pub fn routes() -> Vec<Endpoint> {
         at(Method::PUT, &directory::LIST_PATHS, directory::list),
         at(Method::GET, &public_rooms::PATHS, public_rooms::get),
         at(Method::POST, &public_rooms::PATHS, public_rooms::search),
+    ]
+}
+
+/// Users.
+fn people() -> Vec<Endpoint> {
+    vec![
         // Profiles
         at(Method::GET, &profile::PATHS, profile::get),
         at(Method::GET, &profile::FIELD_PATHS, profile::get_field),
