@@ -1,6 +1,6 @@
 //! Questions of endpoints with user-interactive authentication: `auth` apart from all the rest.
 
-use homeserver::{Answer, Refusal};
+use homeserver::{Answer, Refusal, accounts::own};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -35,6 +35,11 @@ impl Ask<ByHand> for Interactive {
 }
 
 impl Interactive {
+    /// The body and `auth`, for verbs that have people prove themselves.
+    pub fn ask(&self) -> own::Ask<'_> {
+        own::Ask { body: &self.body, auth: self.auth.as_ref() }
+    }
+
     /// The body without `auth`, as a type.
     ///
     /// # Errors

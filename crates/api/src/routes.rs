@@ -4,8 +4,9 @@ use http::Method;
 
 use crate::{
     client::{
-        create_room, directory, filter, membership, messages, mutual_rooms, profile, public_rooms,
-        registration, relations, room_event, room_send, session, versions, well_known,
+        account, admin, capabilities, create_room, devices, directory, filter, membership, messages,
+        mutual_rooms, profile, public_rooms, registration, relations, room_event, room_send, session,
+        versions, well_known,
     },
     endpoint::{Endpoint, at, endpoint},
 };
@@ -72,6 +73,17 @@ fn events() -> Vec<Endpoint> {
 /// Rooms: creation, membership, aliases and the directory.
 fn rooms() -> Vec<Endpoint> {
     vec![
+        // Client authentication: account and devices
+        at(Method::POST, &["/_matrix/client/v1/login/get_token"], account::login_token),
+        at(Method::POST, &both!("account/password"), account::change_password),
+        at(Method::POST, &both!("account/deactivate"), account::deactivate),
+        at(Method::GET, &both!("devices"), devices::list),
+        at(Method::GET, &both!("devices/{deviceId}"), devices::get),
+        at(Method::PUT, &both!("devices/{deviceId}"), devices::put),
+        at(Method::DELETE, &both!("devices/{deviceId}"), devices::delete),
+        at(Method::POST, &both!("delete_devices"), devices::delete_many),
+        // Capabilities negotiation
+        at(Method::GET, &both!("capabilities"), capabilities::get),
         // Creation
         endpoint(create_room::create),
         // Room membership
@@ -109,5 +121,13 @@ fn people() -> Vec<Endpoint> {
         at(Method::GET, &[mutual_rooms::PATH], mutual_rooms::get),
         at(Method::GET, &[mutual_rooms::PROPOSED_PATH], mutual_rooms::get_proposed),
         at(Method::GET, &[mutual_rooms::UNSTABLE_PATH], mutual_rooms::get_unstable),
+        // Server administration
+        at(Method::GET, &both!("admin/whois/{userId}"), admin::whois),
+        at(Method::GET, &["/_matrix/client/v1/admin/lock/{userId}"], admin::get_lock),
+        at(Method::PUT, &["/_matrix/client/v1/admin/lock/{userId}"], admin::put_lock),
+        at(Method::GET, &["/_matrix/client/v1/admin/suspend/{userId}"], admin::get_suspend),
+        at(Method::PUT, &["/_matrix/client/v1/admin/suspend/{userId}"], admin::put_suspend),
+        at(Method::GET, &["/_synapse/admin/v1/register"], admin::nonce),
+        at(Method::POST, &["/_synapse/admin/v1/register"], admin::register),
     ]
 }

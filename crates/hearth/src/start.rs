@@ -13,7 +13,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use homeserver::{Clock, Dice, Home, accounts::devices, bell, config::Config};
+use homeserver::{Clock, Dice, Home, accounts, bell, config::Config};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rules::signing_key::SigningKey;
 use store::{Batch, Db};
@@ -157,7 +157,9 @@ impl Server {
         // Every background loop of the server.
         let mut loops = JoinSet::new();
         loops.spawn(ring(home.clone()));
-        loops.spawn(keep_seen(home.clone()));
+        loops.spawn(note_who_is_seen(home.clone()));
+        loops.spawn(leave_for_the_deactivated(home.clone()));
+        loops.spawn(sweep_sessions(home.clone()));
         if let Some((door, kept)) = self.metrics {
             loops.spawn(door.serve(home.stopping.subscribe(), DRAIN_MAX));
             loops.spawn(forget_old_figures(kept));
@@ -218,9 +220,19 @@ async fn ring(home: Home) {
     bell::ringing(&home.bell, &home.db).await;
 }
 
-/// Writes down which devices have been seen.
-async fn keep_seen(home: Home) {
-    devices::keep_seen(&home).await;
+/// Writes when devices were seen.
+async fn note_who_is_seen(home: Home) {
+    accounts::devices::keep_seen(&home).await;
+}
+
+/// Has deactivated users leave their rooms.
+async fn leave_for_the_deactivated(home: Home) {
+    accounts::departing::keep_departing(&home).await;
+}
+
+/// Forgets sessions and tokens that are good for nothing any more.
+async fn sweep_sessions(home: Home) {
+    accounts::sweeping::keep_sweeping(&home).await;
 }
 
 async fn forget_old_figures(kept: PrometheusHandle) {

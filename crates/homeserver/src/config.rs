@@ -20,7 +20,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 pub const SOURCE: &str = include_str!("config.rs");
 
 /// The room versions in which rooms can be created here.
-const ROOM_VERSIONS: [RoomVersionId; 7] = [
+pub const ROOM_VERSIONS: [RoomVersionId; 7] = [
     RoomVersionId::V6,
     RoomVersionId::V7,
     RoomVersionId::V8,

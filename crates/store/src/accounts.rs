@@ -108,3 +108,43 @@ pub fn set_admin(batch: &mut Batch, user_id: &str, admin: bool) {
         vec![user_id.to_owned().into(), admin.into()],
     );
 }
+
+/// Closes an account for good: what it was let in by, and what was kept for it, is gone; with
+/// `erase` also what it kept here itself. Its rooms are to be left. Refuses the batch if there is no
+/// such account.
+pub fn deactivate(batch: &mut Batch, user_id: &str, erase: bool) {
+    batch.must(
+        "UPDATE account SET deactivated = TRUE, erased = $2, password_hash = NULL, admin = FALSE
+         WHERE user_id = $1 AND NOT deactivated",
+        vec![user_id.to_owned().into(), erase.into()],
+    );
+    for sql in [
+        "INSERT INTO departing (user_id) VALUES ($1) ON CONFLICT (user_id) DO NOTHING",
+        "DELETE FROM profile WHERE user_id = $1",
+        "DELETE FROM filter WHERE user_id = $1",
+        "DELETE FROM presence WHERE user_id = $1",
+    ] {
+        batch.run(sql, vec![user_id.to_owned().into()]);
+    }
+    if erase {
+        batch.run("DELETE FROM account_data WHERE user_id = $1", vec![user_id.to_owned().into()]);
+    }
+}
+
+/// Deactivated users who have yet to leave their rooms.
+pub async fn departing(db: &Db) -> Result<Vec<String>> {
+    let rows = db.rows::<(String,)>("SELECT user_id FROM departing ORDER BY user_id", &[]).await?;
+    Ok(rows.into_iter().map(|(user_id,)| user_id).collect())
+}
+
+/// Notes that a deactivated user has left all rooms.
+pub fn departed(batch: &mut Batch, user_id: &str) {
+    batch.run("DELETE FROM departing WHERE user_id = $1", vec![user_id.to_owned().into()]);
+}
+
+/// Whether the user asked that what it sent be hidden from those who come later.
+pub async fn is_erased(db: &Db, user_id: &str) -> Result<bool> {
+    let row =
+        db.row::<(i64,)>("SELECT 1 FROM account WHERE user_id = $1 AND erased", &[user_id.into()]).await?;
+    Ok(row.is_some())
+}

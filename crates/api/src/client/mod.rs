@@ -1,6 +1,10 @@
 //! The client-server API: one file per module of the specification.
 
+pub mod account;
+pub mod admin;
+pub mod capabilities;
 pub mod create_room;
+pub mod devices;
 pub mod directory;
 pub mod filter;
 pub mod membership;

@@ -97,6 +97,12 @@ impl Server {
         (self.home, self.base, self.serving) = (home, base, serving);
     }
 
+    /// Stops the server and starts it again with another configuration.
+    pub async fn restart_with(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+        self.restart().await;
+    }
+
     /// Lets time pass.
     pub fn pass(&self, time: Duration) {
         self.clock.fetch_add(time.as_millis() as i64, Ordering::SeqCst);
@@ -167,6 +173,7 @@ async fn serve(
         tokio::select! {
             _ = async { axum::serve(listener, router).await } => {}
             () = bell::ringing(&ringing.bell, &ringing.db) => {}
+            () = accounts::departing::keep_departing(&ringing) => {}
         }
     });
     (home, format!("http://{address}"), serving)

@@ -7,19 +7,35 @@ use serde_json::{Value, json};
 use crate::harness::{Server, User, on_both_databases};
 
 /// Makes an account with the password `secret`, and no session.
-async fn account(server: &Server, username: &str) {
+pub async fn account(server: &Server, username: &str) {
     let body = json!({ "username": username, "password": "secret", "inhibit_login": true,
         "auth": { "type": "m.login.dummy" } });
     server.stranger().post("/v3/register", body).await.ok();
 }
 
-fn by_password(user: &str, password: &str) -> Value {
+pub fn by_password(user: &str, password: &str) -> Value {
     let identifier = json!({ "type": "m.id.user", "user": user });
     json!({ "type": "m.login.password", "identifier": identifier, "password": password })
 }
 
+/// A user with the password `secret` and a session.
+pub async fn user(server: &Server, username: &str) -> User {
+    account(server, username).await;
+    device(server, username, "FIRST").await
+}
+
+/// A session of a user with the password `secret`, on a device called `device_id`.
+pub async fn device(server: &Server, username: &str, device_id: &str) -> User {
+    let mut body = by_password(username, "secret");
+    body["device_id"] = device_id.into();
+    let session = server.stranger().post("/v3/login", body).await.ok();
+    let mut user = whose(server, &session);
+    user.user_id = session["user_id"].as_str().and_then(|id| id.try_into().ok()).expect("a user id");
+    user
+}
+
 /// Whoever has the session in `answer`.
-fn whose(server: &Server, answer: &Value) -> User {
+pub fn whose(server: &Server, answer: &Value) -> User {
     let mut user = server.stranger();
     user.token = answer["access_token"].as_str().expect("an access token").to_owned();
     user.device_id = answer["device_id"].as_str().unwrap_or_default().to_owned();

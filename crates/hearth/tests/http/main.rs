@@ -4,13 +4,17 @@
 #![allow(dead_code, reason = "the harness offers more than the tests of one day use")]
 #![allow(clippy::field_reassign_with_default, reason = "a configuration reads best as one")]
 
+mod account;
+mod devices;
 mod directory;
 mod filters;
 mod harness;
 mod login;
+mod moderation;
 mod mutual_rooms;
 mod profiles;
 mod register;
+mod registration_rules;
 mod relations;
 mod rooms_create;
 mod rooms_history;

@@ -3,10 +3,15 @@
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use parking_lot::Mutex;
-use ruma::{OwnedDeviceId, OwnedUserId};
-use store::Batch;
+use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
+use store::{Batch, devices::DeviceRow};
 
-use crate::{Home, who::Device};
+use super::opening;
+use crate::{
+    Home,
+    refusal::{Answer, Refusal},
+    who::Device,
+};
 
 /// Devices that wait for their visit to be written. More are not noted until the next time.
 const SEEN_MAX: usize = 65_536;
@@ -35,6 +40,48 @@ impl Seen {
             seen.insert(key, Visit { ts, address: who.address });
         }
     }
+}
+
+/// The devices of a user. When they were seen is up to two minutes old.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn list(home: &Home, user_id: &UserId) -> Answer<Vec<DeviceRow>> {
+    Ok(store::devices::of_user(&home.db, user_id.as_str()).await?)
+}
+
+/// One device of a user.
+///
+/// # Errors
+/// `M_NOT_FOUND`
+pub async fn get(home: &Home, user_id: &UserId, device_id: &DeviceId) -> Answer<DeviceRow> {
+    // No device has such an id, and no database takes it.
+    let possible = !device_id.as_str().contains('\0');
+    let device = match possible {
+        true => store::devices::get(&home.db, user_id.as_str(), device_id.as_str()).await?,
+        false => None,
+    };
+    device.ok_or_else(no_such_device)
+}
+
+/// Calls a device `name`; without a name it stays as it is.
+///
+/// # Errors
+/// `M_NOT_FOUND`, `M_TOO_LARGE`
+pub async fn rename(home: &Home, user_id: &UserId, device_id: &DeviceId, name: Option<&str>) -> Answer<()> {
+    opening::check_device_name(name)?;
+    get(home, user_id, device_id).await?;
+    let Some(name) = name else { return Ok(()) };
+    let mut batch = Batch::new();
+    store::devices::rename(&mut batch, user_id.as_str(), device_id.as_str(), Some(name));
+    home.db.commit(batch).await.map(drop).map_err(|error| match error {
+        store::Error::Refused { .. } => no_such_device(),
+        error => error.into(),
+    })
+}
+
+fn no_such_device() -> Refusal {
+    Refusal::not_found("You have no such device")
 }
 
 /// Writes when and from where devices were seen.

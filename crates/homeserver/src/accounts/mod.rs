@@ -4,14 +4,19 @@
 //! session of an access token, [`closing`] ends sessions and accounts. [`uia`] has people prove
 //! themselves before something that matters; [`passwords`] hashes what they prove it with.
 
+pub mod admin;
 pub mod closing;
+pub mod departing;
 pub mod devices;
 pub mod login;
 pub mod names;
 pub mod opening;
+pub mod own;
 pub mod passwords;
 pub mod register;
 pub mod sessions;
+pub mod shared_secret;
+pub mod sweeping;
 mod ticket;
 pub mod uia;
 
@@ -24,6 +29,7 @@ pub struct Memory {
     sessions: sessions::Cache,
     hashing: passwords::Pool,
     seen: devices::Seen,
+    departures: departing::Departures,
     ticket_key: [u8; 32],
 }
 
@@ -34,6 +40,7 @@ impl Memory {
             sessions: sessions::Cache::new(),
             hashing: passwords::Pool::new(),
             seen: devices::Seen::default(),
+            departures: departing::Departures::default(),
             ticket_key: signing_key.derive("hearth accounts ticket 1"),
         }
     }

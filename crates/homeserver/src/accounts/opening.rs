@@ -3,7 +3,10 @@
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use store::Batch;
 
-use super::sessions::{self, token_hash};
+use super::{
+    sessions::{self, token_hash},
+    uia::{self, Proof},
+};
 use crate::{
     Home,
     refusal::{Answer, Refusal},
@@ -144,15 +147,16 @@ pub async fn refresh(home: &Home, refresh_token: &str) -> Answer<Opened> {
     Ok(opened)
 }
 
-/// A token with which another client can log in as `user_id`, once, within
+/// A token with which another client can log in as `user_id`, who gave `proof`: once, within
 /// [`LOGIN_TOKEN_LIFE_MS`].
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn login_token(home: &Home, user_id: &UserId) -> Answer<String> {
+pub async fn login_token(home: &Home, user_id: &UserId, proof: &Proof) -> Answer<String> {
     let token = home.dice.secret("hlt_");
     let expires_ts = home.clock.now_ms() + LOGIN_TOKEN_LIFE_MS;
     let mut batch = Batch::new();
+    uia::use_up(&mut batch, proof);
     store::tokens::add_login(&mut batch, &token_hash(&token), user_id.as_str(), expires_ts);
     home.db.commit(batch).await?;
     Ok(token)

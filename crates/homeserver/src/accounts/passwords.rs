@@ -107,26 +107,10 @@ pub async fn verify(home: &Home, password: &str, phc: Option<String>) -> Answer<
 /// # Errors
 /// `M_NOT_FOUND` if there is no such account, and those of [`hash`].
 pub async fn set(home: &Home, user_id: &UserId, password: &str, keep: Option<&DeviceId>) -> Answer<()> {
-    change(home, user_id, password, true, keep).await
-}
-
-/// Gives `user_id` a new password. `logout` ends its sessions, except that of the device `keep`.
-///
-/// # Errors
-/// `M_NOT_FOUND` if there is no such account, and those of [`hash`].
-pub async fn change(
-    home: &Home,
-    user_id: &UserId,
-    password: &str,
-    logout: bool,
-    keep: Option<&DeviceId>,
-) -> Answer<()> {
     let hash = hash(home, password).await?;
     let mut batch = Batch::new();
     store::accounts::set_password(&mut batch, user_id.as_str(), Some(hash));
-    if logout {
-        closing::all_devices(home, &mut batch, user_id, keep);
-    }
+    closing::all_devices(home, &mut batch, user_id, keep);
     home.db.commit(batch).await.map(drop).map_err(|error| match error {
         store::Error::Refused { .. } => Refusal::not_found("There is no such account"),
         error => error.into(),

@@ -16,6 +16,11 @@ CREATE TABLE account (
     suspended     BOOLEAN NOT NULL
 ) /* WITHOUT ROWID */;
 
+-- Deactivated users who have yet to leave their rooms.
+CREATE TABLE departing (
+    user_id TEXT NOT NULL PRIMARY KEY
+) /* WITHOUT ROWID */;
+
 CREATE TABLE device (
     user_id      TEXT NOT NULL,
     device_id    TEXT NOT NULL,

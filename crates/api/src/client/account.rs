@@ -1,0 +1,29 @@
+//! `/_matrix/client/v3/account/{password,deactivate}`, `/_matrix/client/v1/login/get_token`
+
+use homeserver::{
+    Answer, Home,
+    accounts::{opening, own},
+    who::Device,
+};
+use serde_json::json;
+
+use crate::{answer::Json, interactive::Interactive};
+
+/// `POST /_matrix/client/v3/account/password`: a new password.
+pub async fn change_password(home: Home, who: Device, ask: Interactive) -> Answer<Json> {
+    own::change_password(&home, &who, ask.ask()).await?;
+    Json::of(&json!({}))
+}
+
+/// `POST /_matrix/client/v3/account/deactivate`: closes the account for good.
+pub async fn deactivate(home: Home, who: Device, ask: Interactive) -> Answer<Json> {
+    own::deactivate(&home, &who, ask.ask()).await?;
+    // No third-party identifier is bound here, so all of them are unbound.
+    Json::of(&json!({ "id_server_unbind_result": "success" }))
+}
+
+/// `POST /_matrix/client/v1/login/get_token`: lets another client of the same user in.
+pub async fn login_token(home: Home, who: Device, ask: Interactive) -> Answer<Json> {
+    let login_token = own::login_token(&home, &who, ask.ask()).await?;
+    Json::of(&json!({ "login_token": login_token, "expires_in_ms": opening::LOGIN_TOKEN_LIFE_MS }))
+}

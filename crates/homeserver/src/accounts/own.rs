@@ -1,0 +1,138 @@
+//! What people do to their own account once they have proved themselves.
+
+use ruma::{OwnedDeviceId, UserId};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use store::Batch;
+
+use super::{
+    closing, opening, passwords,
+    uia::{self, Operation, Proof, stages},
+};
+use crate::{
+    Home,
+    refusal::{Answer, Refusal},
+    who::Device,
+};
+
+/// Devices deleted at once.
+const DEVICES_MAX: usize = 1_000;
+
+/// The body of a request and its `auth`, apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The body without `auth`.
+    pub body: &'a Map<String, Value>,
+    /// `auth`.
+    pub auth: Option<&'a Map<String, Value>>,
+}
+
+impl Ask<'_> {
+    fn read<T: for<'de> Deserialize<'de>>(&self) -> Answer<T> {
+        T::deserialize(self.body).map_err(|error| Refusal::bad_json(format!("The request body: {error}")))
+    }
+}
+
+/// Has `who` prove with the password that it is them who wants the operation `name`, with this body.
+///
+/// # Errors
+/// Those of [`uia::prove`].
+pub async fn prove(home: &Home, who: &UserId, name: &'static str, ask: Ask<'_>) -> Answer<Proof> {
+    let flows = vec![vec![stages::PASSWORD]];
+    let operation = Operation { name, user: Some(who), body: Some(ask.body), flows };
+    uia::prove(home, &operation, ask.auth).await
+}
+
+#[derive(Deserialize)]
+struct NewPassword {
+    new_password: Option<String>,
+    logout_devices: Option<bool>,
+}
+
+/// Gives `who` a new password and, unless told otherwise, ends all other sessions.
+///
+/// # Errors
+/// `M_MISSING_PARAM`, `M_BAD_JSON`, those of [`prove`] and [`passwords::hash`].
+pub async fn change_password(home: &Home, who: &Device, ask: Ask<'_>) -> Answer<()> {
+    let wish: NewPassword = ask.read()?;
+    let proof = prove(home, who.user(), "account/password", ask).await?;
+    let missing = || Refusal::missing_param("new_password is missing");
+    let hash = passwords::hash(home, &wish.new_password.ok_or_else(missing)?).await?;
+    let mut batch = Batch::new();
+    uia::use_up(&mut batch, &proof);
+    store::accounts::set_password(&mut batch, who.user_id.as_str(), Some(hash));
+    if wish.logout_devices != Some(false) {
+        closing::all_devices(home, &mut batch, who.user(), Some(who.device()));
+    }
+    home.db.commit(batch).await?;
+    tracing::info!(user = %who.user_id, "password changed");
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Deactivation {
+    erase: Option<bool>,
+}
+
+/// Closes the account of `who` for good.
+///
+/// # Errors
+/// `M_BAD_JSON`, those of [`prove`].
+pub async fn deactivate(home: &Home, who: &Device, ask: Ask<'_>) -> Answer<()> {
+    let wish: Deactivation = ask.read()?;
+    let proof = prove(home, who.user(), "account/deactivate", ask).await?;
+    let mut batch = Batch::new();
+    uia::use_up(&mut batch, &proof);
+    closing::deactivate(home, batch, who.user(), wish.erase == Some(true)).await
+}
+
+/// Deletes a device of `who`, whether it is there or not.
+///
+/// # Errors
+/// Those of [`prove`].
+pub async fn delete_device(home: &Home, who: &Device, device_id: &str, ask: Ask<'_>) -> Answer<()> {
+    // The session is good for this device only.
+    let mut body = ask.body.clone();
+    body.insert("device_id".to_owned(), device_id.into());
+    let proof = prove(home, who.user(), "delete_device", Ask { body: &body, auth: ask.auth }).await?;
+    delete(home, who, &proof, &[device_id.into()]).await
+}
+
+#[derive(Deserialize)]
+struct Devices {
+    devices: Option<Vec<OwnedDeviceId>>,
+}
+
+/// Deletes devices of `who`, whether they are there or not.
+///
+/// # Errors
+/// `M_BAD_JSON`, `M_MISSING_PARAM`, `M_INVALID_PARAM` past [`DEVICES_MAX`], those of [`prove`].
+pub async fn delete_devices(home: &Home, who: &Device, ask: Ask<'_>) -> Answer<()> {
+    let wish: Devices = ask.read()?;
+    if wish.devices.as_ref().is_some_and(|devices| devices.len() > DEVICES_MAX) {
+        return Err(Refusal::invalid_param(format!("At most {DEVICES_MAX} devices are deleted at once")));
+    }
+    let proof = prove(home, who.user(), "delete_devices", ask).await?;
+    let devices = wish.devices.ok_or_else(|| Refusal::missing_param("devices is missing"))?;
+    delete(home, who, &proof, &devices).await
+}
+
+async fn delete(home: &Home, who: &Device, proof: &Proof, devices: &[OwnedDeviceId]) -> Answer<()> {
+    let mut batch = Batch::new();
+    uia::use_up(&mut batch, proof);
+    // No device has an id with U+0000, and no database takes it.
+    for device_id in devices.iter().filter(|device_id| !device_id.as_str().contains('\0')) {
+        closing::device(home, &mut batch, who.user(), device_id);
+    }
+    home.db.commit(batch).await?;
+    Ok(())
+}
+
+/// A token with which another client of `who` can log in, once.
+///
+/// # Errors
+/// Those of [`prove`].
+pub async fn login_token(home: &Home, who: &Device, ask: Ask<'_>) -> Answer<String> {
+    let proof = prove(home, who.user(), "login/get_token", ask).await?;
+    opening::login_token(home, who.user(), &proof).await
+}
