@@ -86,7 +86,9 @@ fn deserialization_refusal(error: &DeserializationError, bytes: &[u8]) -> Refusa
 }
 
 fn json_refusal(error: &serde_json::Error) -> Refusal {
-    if error.is_data() {
+    // What is nested too deeply is JSON all the same.
+    let too_deep = error.is_syntax() && error.to_string().starts_with("recursion limit exceeded");
+    if error.is_data() || too_deep {
         Refusal::bad_json(format!("The request body: {error}"))
     } else {
         Refusal::not_json(format!("The request body is not JSON: {error}"))

@@ -2,7 +2,7 @@
 
 use axum::{Router, extract::Request, response::Response};
 use homeserver::{Home, Refusal};
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, header};
 
 use crate::{answer, routes};
 
@@ -30,12 +30,16 @@ async fn no_such_method(request: Request) -> Response {
     })
 }
 
+/// For how many seconds a browser need not ask again. Most remember it for two hours at most.
+const PREFLIGHT_LIFE: HeaderValue = HeaderValue::from_static("86400");
+
 /// A browser asks whether it may ask: always.
 fn preflight(request: &Request) -> Option<Response> {
     (request.method() == Method::OPTIONS).then(|| {
         let mut response = Response::default();
         *response.status_mut() = StatusCode::NO_CONTENT;
         answer::open_to_all_origins(response.headers_mut());
+        response.headers_mut().insert(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_LIFE);
         response
     })
 }

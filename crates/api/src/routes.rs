@@ -5,8 +5,8 @@ use http::Method;
 use crate::{
     client::{
         account, admin, capabilities, create_room, devices, directory, filter, membership, messages,
-        mutual_rooms, profile, public_rooms, registration, relations, room_event, room_send, session,
-        versions, well_known,
+        mutual_rooms, profile, public_rooms, push, registration, relations, room_event, room_send, session,
+        third_party, versions, voip, well_known,
     },
     endpoint::{Endpoint, at, endpoint},
 };
@@ -20,7 +20,7 @@ macro_rules! both {
 
 /// All endpoints.
 pub fn routes() -> Vec<Endpoint> {
-    [sessions(), events(), rooms(), people()].into_iter().flatten().collect()
+    [sessions(), events(), rooms(), people(), other_modules()].into_iter().flatten().collect()
 }
 
 /// The foundations: standards, discovery, and how clients authenticate.
@@ -129,5 +129,24 @@ fn people() -> Vec<Endpoint> {
         at(Method::PUT, &["/_matrix/client/v1/admin/suspend/{userId}"], admin::put_suspend),
         at(Method::GET, &["/_synapse/admin/v1/register"], admin::nonce),
         at(Method::POST, &["/_synapse/admin/v1/register"], admin::register),
+    ]
+}
+
+/// What clients look for at their start.
+fn other_modules() -> Vec<Endpoint> {
+    vec![
+        // Voice over IP
+        at(Method::GET, &both!("voip/turnServer"), voip::turn_server),
+        // Push notifications
+        endpoint(push::pushers),
+        at(Method::GET, &both!("pushrules/"), push::all_rules),
+        at(Method::GET, &both!("pushrules/global/"), push::global_rules),
+        // Third-party networks
+        at(Method::GET, &both!("thirdparty/protocols"), third_party::protocols),
+        at(Method::GET, &both!("thirdparty/protocol/{protocol}"), third_party::of_protocol),
+        at(Method::GET, &both!("thirdparty/location/{protocol}"), third_party::of_protocol),
+        at(Method::GET, &both!("thirdparty/user/{protocol}"), third_party::of_protocol),
+        at(Method::GET, &both!("thirdparty/location"), third_party::of_matrix),
+        at(Method::GET, &both!("thirdparty/user"), third_party::of_matrix),
     ]
 }

@@ -7,6 +7,7 @@ pub mod directory;
 pub mod filters;
 pub mod home;
 pub mod profiles;
+pub mod push;
 pub mod refusal;
 pub mod rooms;
 pub mod token;

@@ -4,9 +4,11 @@
 #![allow(dead_code, reason = "the harness offers more than the tests of one day use")]
 #![allow(clippy::field_reassign_with_default, reason = "a configuration reads best as one")]
 
+mod absent;
 mod account;
 mod devices;
 mod directory;
+mod errors;
 mod filters;
 mod harness;
 mod login;
