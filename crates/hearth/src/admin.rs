@@ -1,4 +1,4 @@
-//! Accounts from the command line. It writes to the database like the server does, and may do so
+//! Accounts and registration tokens from the command line. It writes to the database like the server does, and may do so
 //! while the server runs.
 
 use std::{
@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use homeserver::{Home, Refusal, accounts, who::Kind};
+use homeserver::{Home, Refusal, accounts};
 use ruma::{OwnedUserId, UserId};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
@@ -15,6 +15,9 @@ use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 const PASSWORD_BYTES_MAX: u64 = 512;
 /// Characters of a password that is made up: 95 bits.
 const PASSWORD_CHARACTERS: usize = 16;
+
+/// Milliseconds of a day.
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Anything that ends the command; its text is for the person who typed it.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -28,10 +31,9 @@ pub async fn create_user(
     password_file: Option<&Path>,
 ) -> Result<(), Failure> {
     let wanted = user_id(home, name)?;
-    let user_id = accounts::names::new_user_id(home.server_name(), wanted.localpart()).map_err(plain)?;
     let password = password(home, password_file)?;
-    let hash = accounts::passwords::hash(home, password.text()).await.map_err(plain)?;
-    accounts::register::create(home, &user_id, Kind::User, Some(hash), admin).await.map_err(plain)?;
+    let created = accounts::admin::create_user(home, wanted.localpart(), password.text(), admin);
+    let user_id = created.await.map_err(plain)?;
     let what = if admin { "an administrator" } else { "an account" };
     say(&format!("{user_id} is {what} now"), &password)
 }
@@ -40,8 +42,22 @@ pub async fn create_user(
 pub async fn set_password(home: &Home, name: &str, password_file: Option<&Path>) -> Result<(), Failure> {
     let user_id = user_id(home, name)?;
     let password = password(home, password_file)?;
-    accounts::passwords::set(home, &user_id, password.text(), None).await.map_err(plain)?;
+    accounts::admin::set_password(home, &user_id, password.text()).await.map_err(plain)?;
     say(&format!("{user_id} has a new password, and all its sessions have ended"), &password)
+}
+
+/// `hearth registration-token create`: makes a token for `registration.require = ["token"]`, and
+/// prints it.
+pub async fn create_registration_token(
+    home: &Home,
+    token: Option<String>,
+    uses: Option<u32>,
+    days: Option<u32>,
+) -> Result<(), Failure> {
+    let expires_ts = days.map(|days| home.clock.now_ms() + i64::from(days) * DAY_MS);
+    let created = accounts::admin::create_registration_token(home, token, uses, expires_ts);
+    let token = created.await.map_err(plain)?;
+    Ok(writeln!(io::stdout(), "{token}")?)
 }
 
 /// The user of this server that `name` means: `alice` or `@alice:example.org`.

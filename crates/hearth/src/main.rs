@@ -39,6 +39,27 @@ enum Command {
     /// Make accounts and change their passwords; works while the server runs
     #[command(subcommand)]
     User(User),
+    /// Make tokens for `registration.require = ["token"]`; works while the server runs
+    #[command(subcommand)]
+    RegistrationToken(RegistrationToken),
+}
+
+#[derive(Subcommand)]
+enum RegistrationToken {
+    /// Make a token and print it
+    Create {
+        /// The token itself, of A-Z a-z 0-9 . _ ~ -; without it one is made up
+        #[arg(long)]
+        token: Option<String>,
+        /// How many accounts may be made with it; without it any number
+        #[arg(long)]
+        uses: Option<u32>,
+        /// For how many days it is good; without it for ever
+        #[arg(long)]
+        days: Option<u32>,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
 }
 
 #[derive(Subcommand)]
@@ -85,6 +106,7 @@ async fn main() -> ExitCode {
         Some(Command::Serve(file)) => serve(file).await,
         Some(Command::Config(file)) => print_config(file),
         Some(Command::User(command)) => user(command).await,
+        Some(Command::RegistrationToken(command)) => registration_token(command).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -129,6 +151,12 @@ async fn user(command: User) -> Result<(), Failure> {
             admin::set_password(&home, &name, password.password_file.as_deref()).await
         }
     }
+}
+
+async fn registration_token(command: RegistrationToken) -> Result<(), Failure> {
+    let RegistrationToken::Create { token, uses, days, file } = command;
+    let home = start::open(config::read(file.config.as_deref())?).await?;
+    admin::create_registration_token(&home, token, uses, days).await
 }
 
 /// Tells the person at the terminal where everything is.

@@ -41,17 +41,18 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The version of rooms whose creator asks for none: "6" to "12".
     pub default_room_version: RoomVersionId,
-    /// Registration files (YAML) of bridges and other application services.
+    /// Registration files (YAML) of bridges and other application services. Not read by this
+    /// version.
     pub appservices: Vec<PathBuf>,
     /// Where the server listens.
     pub listen: Listen,
     /// Where rooms, accounts and everything else is remembered.
     pub database: Database,
-    /// Uploaded files.
+    /// Uploaded files. This version takes none.
     pub media: Media,
     /// Who may make an account.
     pub registration: Registration,
-    /// Talking to other servers.
+    /// Talking to other servers. This version does not.
     pub federation: Federation,
     /// Protection against too many requests.
     pub limits: Limits,
@@ -87,7 +88,8 @@ pub struct Listen {
     /// Address for plain HTTP, everything. A reverse proxy in front terminates TLS. Port 0 takes
     /// a free port and prints it.
     pub client: SocketAddr,
-    /// Address for TLS, usually "0.0.0.0:8448". Needs the two keys that follow.
+    /// Address for TLS, usually "0.0.0.0:8448". Needs the two keys that follow. Not served by this
+    /// version.
     pub federation_tls: Option<SocketAddr>,
     /// The certificate chain of `federation_tls`, PEM.
     pub tls_certificate: Option<PathBuf>,
@@ -135,8 +137,8 @@ pub struct Media {
 pub struct Registration {
     /// Whether clients may make accounts. `hearth user create` and `shared_secret` always can.
     pub enabled: bool,
-    /// What a client must do to make one, in this order: "token" (a registration token that an
-    /// administrator made), "terms" (agree to `terms`). Nothing: everybody may.
+    /// What a client must do to make one, in this order: "token" (show a token from
+    /// `hearth registration-token create`), "terms" (agree to `terms`). Nothing: everybody may.
     pub require: Vec<Requirement>,
     /// What people agree to at sign-up if `require` has "terms":
     /// `[{ id = "privacy", version = "1", name = "Privacy policy", url = "https://…" }]`
@@ -204,7 +206,8 @@ impl Default for Federation {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Whether requests are limited per user and per client address. Sizes are always bounded.
+    /// Whether requests are limited per user and per client address. In this version nothing
+    /// counts them yet; sizes, connections and password hashes are always bounded.
     pub enabled: bool,
     /// Reverse proxies whose `X-Forwarded-For` is believed: addresses or networks
     /// ("10.0.0.0/8"). Everybody else is known by the address of the connection.
