@@ -5,8 +5,8 @@ use http::Method;
 use crate::{
     client::{
         account, admin, capabilities, create_room, devices, directory, filter, membership, messages,
-        mutual_rooms, profile, public_rooms, push, registration, relations, room_event, room_send, session,
-        third_party, versions, voip, well_known,
+        mutual_rooms, profile, public_rooms, push, registration, relations, room_event, room_send,
+        room_state, session, third_party, versions, voip, well_known,
     },
     endpoint::{Endpoint, at, endpoint},
 };
@@ -57,6 +57,12 @@ fn events() -> Vec<Endpoint> {
         at(Method::GET, &both!("user/{user_id}/filter/{filter_id}"), filter::get),
         // Getting events for a room
         endpoint(room_event::get),
+        at(Method::GET, &both!("rooms/{room_id}/joined_members"), room_state::joined_members),
+        at(Method::GET, &both!("rooms/{room_id}/members"), room_state::members),
+        at(Method::GET, &both!("rooms/{room_id}/state"), room_state::all),
+        at(Method::GET, &both!("rooms/{room_id}/state/{event_type}"), room_state::one),
+        at(Method::GET, &both!("rooms/{room_id}/state/{event_type}/"), room_state::one),
+        at(Method::GET, &both!("rooms/{room_id}/state/{event_type}/{state_key}"), room_state::one),
         endpoint(messages::get),
         endpoint(room_event::by_timestamp),
         endpoint(room_event::context),
@@ -66,7 +72,11 @@ fn events() -> Vec<Endpoint> {
         endpoint(relations::get_of_kind_and_type),
         endpoint(relations::threads),
         // Sending events to a room
-        endpoint(room_send::send),
+        at(Method::PUT, &both!("rooms/{room_id}/state/{event_type}"), room_send::set_state),
+        at(Method::PUT, &both!("rooms/{room_id}/state/{event_type}/"), room_send::set_state),
+        at(Method::PUT, &both!("rooms/{room_id}/state/{event_type}/{state_key}"), room_send::set_state),
+        at(Method::PUT, &both!("rooms/{room_id}/send/{event_type}/{txn_id}"), room_send::send),
+        endpoint(room_send::redact),
     ]
 }
 
@@ -87,6 +97,7 @@ fn rooms() -> Vec<Endpoint> {
         // Creation
         endpoint(create_room::create),
         // Room membership
+        at(Method::GET, &both!("joined_rooms"), room_state::joined_rooms),
         endpoint(membership::knock),
         endpoint(membership::invite),
         endpoint(membership::join_by_alias),

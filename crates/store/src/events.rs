@@ -102,10 +102,11 @@ pub fn append(batch: &mut Batch, pos: PosRef, event: NewEvent<'_>) {
     );
 }
 
-/// Prunes an event: `json` are its bytes redacted, `redaction` is the event that did it.
+/// Prunes an event: `json` are its bytes redacted, `redaction` is the event that did it; the first one
+/// counts.
 pub fn redact(batch: &mut Batch, event_id: &str, json: Bytes, redaction: &str) {
     batch.run(
-        "UPDATE event SET json = $2, redacted_by = $3 WHERE event_id = $1",
+        "UPDATE event SET json = $2, redacted_by = COALESCE(redacted_by, $3) WHERE event_id = $1",
         vec![event_id.to_owned().into(), json.into(), redaction.to_owned().into()],
     );
 }

@@ -89,6 +89,16 @@ pub fn set(batch: &mut Batch, pos: PosRef, member: NewMember<'_>) {
     );
 }
 
+/// Takes away the names that a redacted member event gave.
+pub fn unname(batch: &mut Batch, room: Value<'static>, event_id: &str) {
+    batch.run(
+        "UPDATE membership SET display_name = NULL, avatar_url = NULL
+         WHERE room = $1 AND event_id = $2
+            AND user_id = (SELECT state_key FROM event WHERE event_id = $2)",
+        vec![room, event_id.to_owned().into()],
+    );
+}
+
 /// Forgets a room for a user who left it. Refuses the batch if the user did not leave.
 pub fn forget(batch: &mut Batch, user_id: &str, room: i64) {
     batch.must(
@@ -137,6 +147,39 @@ pub async fn users(db: &Db, room: i64, membership: &str) -> Result<Vec<String>> 
         .rows::<(String,)>(
             "SELECT user_id FROM membership WHERE room = $1 AND membership = $2",
             &[room.into(), membership.into()],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|(user_id,)| user_id).collect())
+}
+
+/// The joined members of `room`, with their names and pictures.
+pub async fn joined(db: &Db, room: i64) -> Result<Vec<(String, Option<String>, Option<String>)>> {
+    db.rows(
+        "SELECT user_id, display_name, avatar_url FROM membership WHERE room = $1 AND membership = 'join'",
+        &[room.into()],
+    )
+    .await
+}
+
+/// The ids of the rooms that `user_id` is joined to, oldest first.
+pub async fn joined_rooms(db: &Db, user_id: &str) -> Result<Vec<String>> {
+    let rows = db
+        .rows::<(String,)>(
+            "SELECT r.room_id FROM membership m JOIN room r ON r.room = m.room
+             WHERE m.user_id = $1 AND m.membership = 'join' ORDER BY m.room",
+            &[user_id.into()],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|(room_id,)| room_id).collect())
+}
+
+/// The guests who are joined to `room`, at most `limit`.
+pub async fn guests(db: &Db, room: i64, limit: i64) -> Result<Vec<String>> {
+    let rows = db
+        .rows::<(String,)>(
+            "SELECT m.user_id FROM membership m JOIN account a ON a.user_id = m.user_id
+             WHERE m.room = $1 AND m.membership = 'join' AND a.kind = 'guest' LIMIT $2",
+            &[room.into(), limit.into()],
         )
         .await?;
     Ok(rows.into_iter().map(|(user_id,)| user_id).collect())

@@ -17,6 +17,7 @@ pub mod registration;
 pub mod relations;
 pub mod room_event;
 pub mod room_send;
+pub mod room_state;
 pub mod session;
 pub mod third_party;
 pub mod versions;

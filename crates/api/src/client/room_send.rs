@@ -1,25 +1,49 @@
-//! `PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}`
+//! Sending events: messages, state and redactions.
 
 use homeserver::{
     Answer, Home,
-    rooms::{self, Intent, Txn},
+    rooms::{self, redact, send, set_state},
 };
-use ruma::api::client::message::send_message_event::v3;
+use ruma::{OwnedEventId, OwnedRoomId};
+use serde_json::json;
 
-use crate::caller::DeviceOrGuest;
+use crate::{answer::Json, caller::DeviceOrGuest, plain::Plain};
+use ruma::api::client::redact::redact_event::v3 as redact_event;
 
+/// `PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}`
+///
 /// Sends a message event. Asked again with the same `txnId`, answers with the same event.
-pub async fn send(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: v3::Request) -> Answer<v3::Response> {
-    who.may_act()?;
-    let content = rules::canonical::canonical_object(ask.body.json().get().as_bytes())?;
-    let room = rooms::find(&home, &ask.room_id).await?;
-    let event_type = ask.event_type.to_string();
-    let mut intent = Intent::message(who.user(), &event_type, content);
-    intent.txn = Some(Txn {
-        device_id: who.device_id.clone(),
-        scope: format!("send/{}/{event_type}", ask.room_id),
-        txn_id: ask.txn_id,
-    });
-    rooms::relations::check(&home, &room, &intent).await?;
-    Ok(v3::Response::new(rooms::append(&home, &room, intent).await?))
+// By hand: ruma's type takes some unstable event types for their stable ones.
+pub async fn send(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> Answer<Json> {
+    let room_id: OwnedRoomId = ask.path(0)?;
+    let (event_type, txn_id): (String, String) = (ask.path(1)?, ask.path(2)?);
+    let content = rules::canonical::canonical_object(&ask.body)?;
+    sent(send::send(&home, &who, &room_id, &event_type, content, txn_id.into()).await?)
+}
+
+/// `PUT /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}`
+///
+/// Sets a state event; without a state key in the path it is the empty one.
+pub async fn set_state(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> Answer<Json> {
+    let room_id: OwnedRoomId = ask.path(0)?;
+    let event_type: String = ask.path(1)?;
+    let state_key = ask.path.get(2).map(String::as_str).unwrap_or_default();
+    let content = rules::canonical::canonical_object(&ask.body)?;
+    let room = rooms::find(&home, &room_id).await?;
+    sent(set_state::set_state(&home, &who, &room, (&event_type, state_key), content).await?)
+}
+
+fn sent(event_id: OwnedEventId) -> Answer<Json> {
+    Json::of(&json!({ "event_id": event_id }))
+}
+
+/// `PUT /_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}`
+pub async fn redact(
+    home: Home,
+    DeviceOrGuest(who): DeviceOrGuest,
+    ask: redact_event::Request,
+) -> Answer<redact_event::Response> {
+    let (room_id, event_id) = (&ask.room_id, &ask.event_id);
+    let redaction = redact::redact(&home, &who, room_id, event_id, ask.txn_id, ask.reason).await?;
+    Ok(redact_event::Response::new(redaction))
 }

@@ -115,6 +115,15 @@ impl Server {
         self.device_of(user_id, "FIRST").await
     }
 
+    /// A guest with a session.
+    pub async fn guest(&self, localpart: &str) -> User {
+        let user_id = UserId::parse(format!("@{localpart}:{SERVER_NAME}")).expect("a user id");
+        accounts::register::create(&self.home, &user_id, Kind::Guest, None, false)
+            .await
+            .expect("a new guest");
+        self.device_of(user_id, "FIRST").await
+    }
+
     /// A further session of a user.
     pub async fn device_of(&self, user_id: OwnedUserId, device_id: &str) -> User {
         let opened = accounts::register::open_session(&self.home, &user_id, device_id.into(), None).await;
@@ -268,6 +277,16 @@ impl User {
         self.post(&format!("/v3/rooms/{}/{what}", encode(room_id)), body).await
     }
 
+    /// `PUT /rooms/{roomId}/state/{eventType}/{stateKey}`
+    pub async fn sets(&self, room_id: &str, event_type: &str, state_key: &str, content: Value) -> Reply {
+        self.put(&state_path(room_id, event_type, state_key), content).await
+    }
+
+    /// `GET /rooms/{roomId}/state/{eventType}/{stateKey}`
+    pub async fn state(&self, room_id: &str, event_type: &str, state_key: &str) -> Reply {
+        self.get(&state_path(room_id, event_type, state_key)).await
+    }
+
     /// Joins a room that must let the user in.
     pub async fn joins(&self, room_id: &str) {
         self.does(room_id, "join", json!({})).await.ok();
@@ -291,6 +310,10 @@ impl User {
         let sent = self.put(&path, content).await.ok();
         sent["event_id"].as_str().expect("an event id").to_owned()
     }
+}
+
+fn state_path(room_id: &str, event_type: &str, state_key: &str) -> String {
+    format!("/v3/rooms/{}/state/{}/{}", encode(room_id), encode(event_type), encode(state_key))
 }
 
 /// Encodes a part of a path or a query.

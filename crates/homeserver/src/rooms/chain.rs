@@ -22,7 +22,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::{
     effects::{self, Effect},
-    memory::{self, Head, Room},
+    memory::{self, Head, Newest, Room},
     state,
 };
 use crate::{
@@ -46,6 +46,8 @@ pub struct Intent {
     pub content: CanonicalJsonObject,
     /// Which event it redacts.
     pub redacts: Option<OwnedEventId>,
+    /// Whether an administrator of this server wants it, who may redact what its users said.
+    pub by_administrator: bool,
     /// The transaction id it was asked with.
     pub txn: Option<Txn>,
     /// When it happened, if not now (application services).
@@ -79,6 +81,7 @@ impl Intent {
             state_key: None,
             content,
             redacts: None,
+            by_administrator: false,
             txn: None,
             origin_server_ts: None,
         }
@@ -102,6 +105,13 @@ impl Intent {
 /// `M_FORBIDDEN` with the authorization rule that says no, `M_TOO_LARGE`, `M_NOT_FOUND` for a
 /// redaction of nothing.
 pub async fn append(home: &Home, room: &Arc<Room>, intent: Intent) -> Answer<OwnedEventId> {
+    let _alone = match &intent.txn {
+        Some(txn) => {
+            let key = format!("{} {} {}", intent.sender, txn.device_id, txn.key());
+            Some(home.rooms.txns.alone(key).await)
+        }
+        None => None,
+    };
     for _ in 0..ATTEMPTS_MAX {
         if let Some(event_id) = done_before(home, &intent).await? {
             return Ok(event_id);
@@ -114,7 +124,28 @@ pub async fn append(home: &Home, room: &Arc<Room>, intent: Intent) -> Answer<Own
             Err(Failed::Broken(error)) => return Err(error.into()),
         }
     }
-    Err(Refusal::unavailable("The room is too busy; try again in a moment"))
+    Err(Failed::Overtaken.into())
+}
+
+/// Makes several things happen in `room`, one on the other: all of them or none. Answers their event
+/// ids. Transaction ids are for [`append`] alone.
+///
+/// # Errors
+/// As [`append`], for the first that can not be.
+pub async fn append_all(home: &Home, room: &Arc<Room>, intents: &[Intent]) -> Answer<Vec<OwnedEventId>> {
+    for _ in 0..ATTEMPTS_MAX {
+        let mut chain = Chain::on(home, room).await?;
+        let mut event_ids = Vec::with_capacity(intents.len());
+        for intent in intents {
+            event_ids.push(chain.push(intent.clone()).await?);
+        }
+        match chain.commit().await {
+            Ok(_) => return Ok(event_ids),
+            Err(Failed::Overtaken) => {}
+            Err(Failed::Broken(error)) => return Err(error.into()),
+        }
+    }
+    Err(Failed::Overtaken.into())
 }
 
 /// What an earlier request with the same transaction id led to.
@@ -161,7 +192,7 @@ pub struct Chain {
 
 /// Where the chain hangs.
 enum Place {
-    Known(Arc<Room>, OwnedMutexGuard<Option<Head>>),
+    Known(Arc<Room>, OwnedMutexGuard<Newest>),
     New(PosRef, RoomVersionId),
 }
 
@@ -171,11 +202,8 @@ impl Chain {
     /// # Errors
     /// If the database does not answer.
     pub async fn on(home: &Home, room: &Arc<Room>) -> Answer<Self> {
-        let mut guard = room.head.clone().lock_owned().await;
-        let head = match &*guard {
-            Some(head) => head.clone(),
-            None => guard.insert(memory::read_head(home, room).await?).clone(),
-        };
+        let mut guard = room.newest.clone().lock_owned().await;
+        let head = guard.head(home, room).await?.clone();
         let place = Place::Known(room.clone(), guard);
         Ok(Chain::hung(home, place, Batch::new(), room.rules, head, Some(room.room_id.clone())))
     }
@@ -229,15 +257,17 @@ impl Chain {
             Some(state_key) => self.state(&intent.event_type, state_key).await?,
             None => None,
         };
-        if let Some(same) = replaced.as_ref().filter(|event| says_the_same(event, &intent)) {
+        let same = replaced.as_ref().filter(|event| says_the_same(event, &intent)).cloned();
+        let (txn, by_administrator) = (intent.txn.clone(), intent.by_administrator);
+        // Who may not say it is told so, also if it is said already or has nothing to redact.
+        let event = self.build(intent).await?;
+        if let Some(same) = same {
             return Ok(same.event_id().to_owned());
         }
-        let redacted = match &intent.redacts {
-            Some(target) => Some(effects::redacted(&self.home, self, target, &intent.sender).await?),
+        let redacted = match event.redacts() {
+            Some(_) => Some(effects::redacted(&self.home, self, &event, by_administrator).await?),
             None => None,
         };
-        let txn = intent.txn.clone();
-        let event = self.build(intent).await?;
         self.add(event, replaced, redacted, txn).await
     }
 
@@ -361,30 +391,37 @@ impl Chain {
     pub async fn commit(mut self) -> Result<Option<Arc<Room>>, Failed> {
         let Some(last) = self.effects.last() else {
             let room = self.room().cloned();
+            self.home.db.commit(self.batch).await.map_err(Failed::of)?;
             return Ok(room);
         };
         let counts = (self.joined, self.invited);
         let (old, new) = (self.head_before.clone(), self.head.to_text());
         let (room_key, last_pos) = (self.room_key(), last.pos);
         store::rooms::advance(&mut self.batch, room_key, (&old, &new), counts, last_pos);
+        // What can not be stored must not take down what others build on it meanwhile.
+        self.batch.check().map_err(Failed::Broken)?;
         let Chain { home, place, mut batch, effects, head, room_id, .. } = self;
         match place {
             Place::Known(room, mut guard) => {
+                // The next chain builds on these before they are durable. Should they fall, nobody
+                // ever learns their ids.
                 for effect in &effects {
                     home.rooms.events.insert(effect.event.event_id().to_owned(), effect.event.clone());
                 }
                 let (home_then, room_then) = (home.clone(), room.clone());
                 batch.then(move |at| effects::happened(&home_then, &room_then, effects, at));
+                // From here to the release of the lock nothing may be awaited: a request that is
+                // dropped there would leave the writer ahead of the head.
                 let commit = home.db.enqueue(batch);
-                *guard = Some(head);
+                let fallen = guard.fallen;
+                guard.head = Some(head);
                 drop(guard);
-                match commit.await {
-                    Ok(_) => Ok(Some(room)),
-                    Err(error) => {
-                        *room.head.lock().await = None;
-                        Err(Failed::of(error))
-                    }
+                let Err(error) = commit.await else { return Ok(Some(room)) };
+                let mut newest = room.newest.lock().await;
+                if newest.fallen == fallen {
+                    *newest = Newest { head: None, fallen: fallen + 1 };
                 }
+                Err(Failed::of(error))
             }
             Place::New(key, version) => {
                 let room_id = room_id.ok_or(Failed::Overtaken)?;

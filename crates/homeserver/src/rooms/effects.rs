@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rules::{event::Event, power_levels::PowerLevels, redaction, state_tree::Root};
-use ruma::{EventId, OwnedEventId, OwnedUserId, UserId, events::room::member::MembershipState};
+use ruma::{OwnedEventId, OwnedUserId, UserId, events::room::member::MembershipState};
 use serde::Deserialize;
 use store::{PosRef, Positions, events::NewEvent, members::NewMember};
 
@@ -65,23 +65,29 @@ struct RelatesTo {
     event_id: OwnedEventId,
 }
 
-/// What remains of `target` if `sender` redacts it.
+/// What remains of the event that `redaction` redacts.
 ///
 /// # Errors
 /// `M_NOT_FOUND` if the room has no such event, `M_FORBIDDEN` if it is another's and the sender has
-/// not the power.
+/// not the power, or if the room would break without it.
 pub(super) async fn redacted(
     home: &Home,
     chain: &Chain,
-    target: &EventId,
-    sender: &UserId,
+    redaction: &Event,
+    by_administrator: bool,
 ) -> Answer<Arc<Event>> {
     let unknown = || Refusal::not_found("There is no such event in the room");
-    let room = chain.room().ok_or_else(unknown)?;
+    let (target, room) = redaction.redacts().zip(chain.room()).ok_or_else(unknown)?;
     let stored = store::events::by_id(&home.db, target.as_str()).await?;
     stored.filter(|stored| stored.room == room.key).ok_or_else(unknown)?;
     let event = state::event_by_id(home, room, target).await?;
-    if event.sender() != sender {
+    if matches!(event.state_place(), Some(("m.room.create" | "m.room.server_acl", ""))) {
+        let message = format!("{} can not be redacted: the room would break", event.event_type());
+        return Err(Refusal::forbidden(message));
+    }
+    let sender = redaction.sender();
+    let is_ours = event.sender().server_name() == home.server_name();
+    if event.sender() != sender && !(by_administrator && is_ours) {
         let create = chain.state("m.room.create", "").await?.ok_or_else(unknown)?;
         let levels = chain.state("m.room.power_levels", "").await?;
         let levels = PowerLevels::of(&create, levels.as_deref(), chain.rules)?;
@@ -129,6 +135,9 @@ pub(super) fn store(home: &Home, chain: &mut Chain, effect: &Effect) -> Answer<(
         let target = pruned.event_id().as_str();
         store::events::redact(&mut chain.batch, target, pruned.json().clone(), event_id);
         store::relations::remove(&mut chain.batch, room.clone(), target);
+        if pruned.event_type() == "m.room.member" {
+            store::members::unname(&mut chain.batch, room.clone(), target);
+        }
     }
     if event.event_type() == "m.room.member" && event.state_key().is_some() {
         store_member(chain, effect)?;
@@ -173,8 +182,13 @@ pub(super) fn happened(home: &Home, room: &Arc<Room>, effects: Vec<Effect>, at: 
         upto = at.at(pos);
         home.rooms.events.insert(event.event_id().to_owned(), event.clone());
         if let Some(pruned) = redacted {
-            home.rooms.events.insert(pruned.event_id().to_owned(), pruned.clone());
+            home.rooms.replace(&pruned);
             room.redact_in_tail(&pruned, event.event_id());
+            if let Some(("m.room.member", user)) = pruned.state_place()
+                && let Ok(user) = UserId::parse(user)
+            {
+                home.rooms.memberships.changed(&user);
+            }
         }
         if event.event_type() == "m.room.member"
             && let Some(user) = event.state_key().and_then(|user| UserId::parse(user).ok())

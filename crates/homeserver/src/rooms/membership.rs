@@ -51,15 +51,19 @@ pub enum Move {
     Unban,
     /// `POST /knock/{roomIdOrAlias}`
     Knock,
+    /// `join` set as state: joins, or says something new of who is joined.
+    Stay,
+    /// `leave` set as state for somebody else: a kick or the end of a ban, whichever it can be.
+    Remove,
 }
 
 impl Move {
     /// The membership that it leads to.
     pub fn membership(self) -> MembershipState {
         match self {
-            Move::Join => MembershipState::Join,
+            Move::Join | Move::Stay => MembershipState::Join,
             Move::Invite => MembershipState::Invite,
-            Move::Leave | Move::Kick | Move::Unban => MembershipState::Leave,
+            Move::Leave | Move::Kick | Move::Unban | Move::Remove => MembershipState::Leave,
             Move::Ban => MembershipState::Ban,
             Move::Knock => MembershipState::Knock,
         }
@@ -71,7 +75,7 @@ impl Move {
         match (self, before) {
             (Move::Join, Some(Join)) | (Move::Leave, Some(Leave)) => Ok(true),
             (Move::Leave, None) => Err(Refusal::forbidden("You are not in that room")),
-            (Move::Kick, None | Some(Leave)) => {
+            (Move::Kick | Move::Remove, None | Some(Leave)) => {
                 Err(Refusal::forbidden(format!("{target} is not in the room")))
             }
             (Move::Kick, Some(Ban)) => Err(Refusal::forbidden(format!("{target} is banned already"))),
@@ -175,7 +179,7 @@ pub async fn change_to(
             return Ok(before.event_id().to_owned());
         }
         let mut content = change.content.clone();
-        if change.then == Move::Join {
+        if matches!(change.then, Move::Join | Move::Stay) {
             admit(home, who, &chain, membership.as_ref(), &mut content).await?;
         }
         let intent = Intent::state(who.user(), "m.room.member", change.target.as_str(), content);

@@ -25,7 +25,7 @@ use store::rooms::StoredRoom;
 use crate::{
     Home,
     refusal::{Answer, Refusal},
-    rooms::{TimelineEvent, create::Births, memberships::Memberships, summary::Summaries},
+    rooms::{TimelineEvent, create::Births, memberships::Memberships, summary::Summaries, txns::Txns},
 };
 
 /// Bytes of events kept in memory.
@@ -57,7 +57,11 @@ pub struct Memory {
     pub(super) births: Births,
     /// What rooms tell about themselves.
     pub summaries: Summaries,
-    /// Parsed events.
+    /// Requests with a transaction id that are under way.
+    pub(super) txns: Txns,
+    /// Counts redactions, so that an event read before one is not kept after it.
+    redactions: Mutex<u64>,
+    /// Parsed events. Written by [`Memory::keep`] and [`Memory::replace`] alone.
     pub events: Cache<OwnedEventId, Arc<Event>, ByBytes>,
     /// Nodes of state trees.
     pub nodes: Cache<Root, Arc<Node>, ByBytes>,
@@ -99,6 +103,8 @@ impl Memory {
             memberships: Memberships::new(),
             births: Births::default(),
             summaries: Summaries::default(),
+            txns: Txns::default(),
+            redactions: Mutex::default(),
             events: Cache::with_weighter(16_384, EVENT_BYTES_MAX, ByBytes),
             nodes: Cache::with_weighter(16_384, NODE_BYTES_MAX, ByBytes),
             visibilities: Cache::new(VISIBILITIES_MAX),
@@ -113,6 +119,26 @@ impl Memory {
     /// The position of what last happened in a room, if that was since the server started.
     pub fn last_change(&self, room: i64) -> Option<i64> {
         self.last_change.get(&room).map(|pos| *pos)
+    }
+
+    /// How many redactions there were: to be asked before an event is read, for [`Memory::keep`].
+    pub(super) fn redactions(&self) -> u64 {
+        *self.redactions.lock()
+    }
+
+    /// Keeps an event at hand that was read from the store, unless it may have been redacted since.
+    pub(super) fn keep(&self, event: &Arc<Event>, redactions: u64) {
+        let unchanged = self.redactions.lock();
+        if *unchanged == redactions {
+            self.events.insert(event.event_id().to_owned(), event.clone());
+        }
+    }
+
+    /// Puts a redacted event in the place of the whole one.
+    pub(super) fn replace(&self, pruned: &Arc<Event>) {
+        let mut redactions = self.redactions.lock();
+        *redactions += 1;
+        self.events.insert(pruned.event_id().to_owned(), pruned.clone());
     }
 
     /// Takes a room in, or answers the one that is there already.
@@ -153,9 +179,19 @@ pub struct Room {
     /// What that version says.
     pub rules: &'static RoomVersionRules,
     /// Where the room stands; `None` until it is read, and again if a commit failed.
-    pub(super) head: Arc<tokio::sync::Mutex<Option<Head>>>,
+    pub(super) newest: Arc<tokio::sync::Mutex<Newest>>,
     tail: RwLock<Tail>,
     joined_here: Mutex<HashSet<OwnedUserId>>,
+}
+
+/// The head as far as events were handed to the writer.
+#[derive(Debug, Default)]
+pub(super) struct Newest {
+    /// `None` if it must be read from the store first.
+    pub(super) head: Option<Head>,
+    /// Counts the heads that never came to be: all that was built on one falls with it, and only the
+    /// first to fall may take the head away.
+    pub(super) fallen: u64,
 }
 
 /// Where a room stands: what the next event is built on.
@@ -167,6 +203,16 @@ pub struct Head {
     pub depth: u64,
     /// The state after them.
     pub root: Root,
+}
+
+impl Newest {
+    /// The head, read from the store if it is not at hand.
+    pub(super) async fn head(&mut self, home: &Home, room: &Room) -> Answer<&Head> {
+        match &mut self.head {
+            Some(head) => Ok(head),
+            none => Ok(none.insert(read_head(home, room).await?)),
+        }
+    }
 }
 
 impl Head {
@@ -191,7 +237,7 @@ impl Room {
             key,
             room_id,
             version,
-            head: Arc::default(),
+            newest: Arc::default(),
             tail: RwLock::default(),
             joined_here: Mutex::default(),
         })
@@ -202,11 +248,8 @@ impl Room {
     /// # Errors
     /// If the database does not answer.
     pub async fn head(&self, home: &Home) -> Answer<Head> {
-        let mut head = self.head.lock().await;
-        match &*head {
-            Some(head) => Ok(head.clone()),
-            None => Ok(head.insert(read_head(home, self).await?).clone()),
-        }
+        let mut newest = self.newest.lock().await;
+        newest.head(home, self).await.cloned()
     }
 
     /// The events of the room after `since` and at or before `upto`, oldest first; `None` if not all
@@ -239,10 +282,11 @@ impl Room {
     /// Puts the pruned event in the place of the one that was redacted.
     pub(super) fn redact_in_tail(&self, pruned: &Arc<Event>, redaction: &EventId) {
         let mut tail = self.tail.write();
-        for event in tail.events.iter_mut().filter(|event| event.event.event_id() == pruned.event_id()) {
+        let same = |event: &&mut Arc<TimelineEvent>| event.event.event_id() == pruned.event_id();
+        for event in tail.events.iter_mut().filter(same) {
             let mut redacted = TimelineEvent::clone(event);
             redacted.event = pruned.clone();
-            redacted.redacted_by = Some(redaction.to_owned());
+            redacted.redacted_by.get_or_insert_with(|| redaction.to_owned());
             *event = Arc::new(redacted);
         }
     }

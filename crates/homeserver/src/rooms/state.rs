@@ -105,12 +105,13 @@ pub async fn event_by_id(home: &Home, room: &Room, event_id: &EventId) -> Answer
     if let Some(event) = home.rooms.events.get(event_id) {
         return Ok(event);
     }
+    let redactions = home.rooms.redactions();
     let stored = store::events::by_id(&home.db, event_id.as_str()).await?;
     let stored = stored.filter(|stored| stored.room == room.key);
     let stored =
         stored.ok_or_else(|| Refusal::broken(format!("{event_id} is missing in {}", room.room_id)))?;
     let event = TimelineEvent::read(stored, room)?.event;
-    home.rooms.events.insert(event_id.to_owned(), event.clone());
+    home.rooms.keep(&event, redactions);
     Ok(event)
 }
 
@@ -129,9 +130,10 @@ pub async fn events_by_id(home: &Home, room: &Room, event_ids: &[OwnedEventId]) 
     }
     let mut read = HashMap::new();
     if !wanted.is_empty() {
+        let redactions = home.rooms.redactions();
         for stored in store::events::by_ids(&home.db, &wanted).await? {
             let event = TimelineEvent::read(stored, room)?.event;
-            home.rooms.events.insert(event.event_id().to_owned(), event.clone());
+            home.rooms.keep(&event, redactions);
             read.insert(event.event_id().to_owned(), event);
         }
     }

@@ -77,8 +77,9 @@ impl Batch {
         size_of::<Self>() + self.size_bytes
     }
 
-    /// Refuses parameters that one of the two engines could not store.
-    pub(super) fn check(&self) -> Result<()> {
+    /// Refuses parameters that one of the two engines could not store; asked of every batch that is
+    /// committed.
+    pub fn check(&self) -> Result<()> {
         self.statements.iter().flat_map(|statement| &statement.params).try_for_each(Value::check)
     }
 

@@ -1,0 +1,46 @@
+//! `PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}`
+
+use ruma::{CanonicalJsonObject, EventId, OwnedEventId, OwnedTransactionId, RoomId};
+
+use super::{Intent, Txn, append, memory, redact, relations};
+use crate::{
+    Home,
+    refusal::{Answer, Refusal},
+    who::Device,
+};
+
+/// Sends an event that is no state and answers its id; the same one for the same transaction id.
+///
+/// # Errors
+/// `M_FORBIDDEN` with the reason, `M_NOT_FOUND` if there is no such room, `M_TOO_LARGE`.
+pub async fn send(
+    home: &Home,
+    who: &Device,
+    room_id: &RoomId,
+    event_type: &str,
+    mut content: CanonicalJsonObject,
+    txn_id: OwnedTransactionId,
+) -> Answer<OwnedEventId> {
+    let room = memory::find(home, room_id).await?;
+    let mut redacts = None;
+    if event_type == "m.room.redaction" {
+        // Where it belongs in the event differs by room version: the event's maker knows.
+        let named = content.remove("redacts");
+        let named = named.as_ref().and_then(|value| EventId::parse(value.as_str()?).ok());
+        let named = named.ok_or_else(|| Refusal::bad_json("`redacts` is the id of an event"))?;
+        redact::check_suspension(home, who, &room, &named).await?;
+        redacts = Some(named);
+    } else {
+        who.may_act()?;
+    }
+    let scope = format!("send/{room_id}/{event_type}");
+    let txn = Some(Txn { device_id: who.device_id.clone(), scope, txn_id });
+    let intent = Intent {
+        redacts,
+        by_administrator: who.admin,
+        txn,
+        ..Intent::message(who.user(), event_type, content)
+    };
+    relations::check(home, &room, &intent).await?;
+    append(home, &room, intent).await
+}
