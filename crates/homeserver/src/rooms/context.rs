@@ -23,8 +23,8 @@ use crate::{
 /// Events before and after an event, together.
 const CONTEXT_EVENTS_MAX: usize = 200;
 
-/// Events that are looked at to find the one nearest to a time.
-const NEAREST_SCANNED_MAX: i64 = 500;
+/// Events that are looked at to find the one nearest to a time: first few, for mostly the first will do.
+const NEAREST_SCANNED: [i64; 2] = [4, 500];
 
 /// An event with its surroundings.
 pub struct Context {
@@ -159,12 +159,12 @@ pub async fn nearest(
     let (room, viewer) = visibility::look(home, room_id, Some(user)).await?;
     viewer.reach(home, &room).await?;
     let forwards = direction == Direction::Forward;
-    let found =
-        store::events::nearest(&home.db, room.key, ts.0.into(), forwards, NEAREST_SCANNED_MAX).await?;
-    for stored in found {
-        let event = TimelineEvent::read(stored, &room)?;
-        if viewer.may_see(home, &room, &event).await? {
-            return Ok((event.event.event_id().to_owned(), event.event.origin_server_ts()));
+    for limit in NEAREST_SCANNED {
+        for stored in store::events::nearest(&home.db, room.key, ts.0.into(), forwards, limit).await? {
+            let event = TimelineEvent::read(stored, &room)?;
+            if viewer.may_see(home, &room, &event).await? {
+                return Ok((event.event.event_id().to_owned(), event.event.origin_server_ts()));
+            }
         }
     }
     Err(Refusal::not_found("There is no event in that direction that you may see"))

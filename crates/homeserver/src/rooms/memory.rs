@@ -270,6 +270,17 @@ impl Room {
         self.tail.read().events.iter().rev().find(|event| event.pos <= upto).map(|event| event.root)
     }
 
+    /// The `limit` newest events at or before `upto`, newest first, if so many are at hand.
+    pub(super) fn newest_before(&self, upto: i64, limit: usize) -> Option<Vec<Arc<TimelineEvent>>> {
+        let tail = self.tail.read();
+        if tail.events.len() < limit {
+            return None;
+        }
+        let events = tail.events.iter().rev().skip_while(|event| event.pos > upto).take(limit).cloned();
+        let events: Vec<_> = events.collect();
+        (events.len() == limit).then_some(events)
+    }
+
     pub(super) fn push_to_tail(&self, event: Arc<TimelineEvent>) {
         let mut tail = self.tail.write();
         tail.since.get_or_insert(event.pos - 1);

@@ -87,6 +87,9 @@ pub async fn by_ids(home: &Home, room: &Room, ids: &[OwnedEventId]) -> Answer<Ve
 /// # Errors
 /// If the database does not answer.
 pub async fn before(home: &Home, room: &Room, upto: i64, limit: usize) -> Answer<Vec<Arc<TimelineEvent>>> {
+    if let Some(events) = room.newest_before(upto, limit) {
+        return Ok(events);
+    }
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     read_all(store::events::before(&home.db, room.key, upto, limit).await?, room)
 }
