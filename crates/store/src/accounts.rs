@@ -148,3 +148,14 @@ pub async fn is_erased(db: &Db, user_id: &str) -> Result<bool> {
         db.row::<(i64,)>("SELECT 1 FROM account WHERE user_id = $1 AND erased", &[user_id.into()]).await?;
     Ok(row.is_some())
 }
+
+/// Those of these users whose accounts were erased.
+pub async fn erased(db: &Db, user_ids: &[String]) -> Result<Vec<String>> {
+    let rows = db
+        .rows::<(String,)>(
+            "SELECT user_id FROM account WHERE user_id = ANY($1) AND erased",
+            &[user_ids.into()],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|(user_id,)| user_id).collect())
+}

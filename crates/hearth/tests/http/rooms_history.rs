@@ -1,5 +1,6 @@
 //! Who sees which part of a room's history: `/messages`, `/event`, `/context`.
 
+use homeserver::accounts;
 use serde_json::{Value, json};
 
 use crate::{
@@ -227,5 +228,24 @@ on_both_databases! {
         let said = one.send(&alice, "m.room.message", text("here")).await;
         other.event(&alice, &said).await.refused(404, "M_NOT_FOUND");
         other.get(&alice, &format!("/context/{}", encode(&said))).await.refused(404, "M_NOT_FOUND");
+    }
+
+    async fn what_an_erased_account_sent_is_empty_for_who_comes_later(server: Server) {
+        let (alice, bob, carol) = (server.user("alice").await, server.user("bob").await, server.user("carol").await);
+        let scene = Scene::new(&server, &alice, Some("shared")).await;
+        scene.member(&bob, &bob, "join").await;
+        let said = scene.send(&bob, "m.room.message", text("secret")).await;
+        scene.send(&alice, "m.room.message", text("open")).await;
+        scene.member(&carol, &carol, "join").await;
+        assert_eq!(scene.event(&carol, &said).await.ok()["content"]["body"], "secret");
+        let batch = store::Batch::new();
+        accounts::closing::deactivate(&server.home, batch, &bob.user_id, true).await.expect("erased");
+        let event = scene.event(&carol, &said).await.ok();
+        assert_eq!((&event["content"], &event["sender"]), (&json!({}), &json!(bob.user_id)));
+        let seen = scene.walk(&carol, 'f', 50, "").await;
+        assert_eq!(texts(&seen), ["open"]);
+        assert!(!json!(seen).to_string().contains("secret"));
+        // Alice was there.
+        assert_eq!(texts(&scene.walk(&alice, 'f', 50, "").await), ["secret", "open"]);
     }
 }

@@ -9,6 +9,7 @@ pub mod chain;
 pub mod context;
 pub mod create;
 mod effects;
+mod erased;
 pub mod membership;
 pub mod memberships;
 pub mod memory;

@@ -17,7 +17,7 @@ use ruma::{
 };
 use serde_json::value::RawValue;
 
-use super::{Room, TimelineEvent, aggregations, state, timeline, visibility::Viewer};
+use super::{Room, TimelineEvent, aggregations, erased, state, timeline, visibility::Viewer};
 use crate::{
     Home,
     refusal::{Answer, Refusal},
@@ -137,6 +137,8 @@ pub(super) async fn with_relations(
     relations: &Relations,
 ) -> Answer<Vec<Shown>> {
     let around = Around::of(home, room, viewer, events, form).await?;
+    let pruned = erased::prune(home, room, viewer, events).await?;
+    let events = pruned.as_deref().unwrap_or(events);
     let now_ms = home.clock.now_ms();
     let mut shown = Vec::with_capacity(events.len());
     for event in events {

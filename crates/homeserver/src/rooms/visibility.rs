@@ -221,7 +221,10 @@ impl Viewer {
     /// # Errors
     /// If the database does not answer.
     pub async fn was_joined_before(&self, home: &Home, room: &Room, event: &TimelineEvent) -> Answer<bool> {
-        Ok(self.before(home, room, event).await? == MembershipState::Join)
+        match &self.member {
+            Some(member) if member.pos < event.pos && event.pos <= self.upto => Ok(self.is_joined()),
+            _ => Ok(self.before(home, room, event).await? == MembershipState::Join),
+        }
     }
 
     fn kind_of(&self, event: &Event) -> Kind {
