@@ -153,7 +153,8 @@ fn push_number(out: &mut String, key: &str, number: i64) {
     let _ = write!(out, "{number}");
 }
 
-fn push_string(out: &mut String, key: &str, text: &str) {
+/// Appends `key`, as it is, and `text` as a JSON string.
+pub fn push_string(out: &mut String, key: &str, text: &str) {
     out.push_str(key);
     if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
         out.push('"');

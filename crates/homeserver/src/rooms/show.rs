@@ -12,10 +12,7 @@ use rules::{
     event::Event,
     format::{self, Unsigned},
 };
-use ruma::{
-    DeviceId, EventId, OwnedEventId, api::client::filter::EventFormat, events::room::member::MembershipState,
-};
-use serde_json::value::RawValue;
+use ruma::{DeviceId, EventId, OwnedEventId, events::room::member::MembershipState};
 
 use super::{Room, TimelineEvent, aggregations, erased, state, timeline, visibility::Viewer};
 use crate::{
@@ -45,12 +42,6 @@ impl<'a> Form<'a> {
     pub fn whole(device: Option<&'a DeviceId>) -> Self {
         Form { device, with_room_id: true, as_pdu: false, with_relations: true }
     }
-
-    /// As `/sync` writes events: without `room_id`, in the format that the filter names.
-    pub fn in_sync(device: &'a DeviceId, event_format: EventFormat) -> Self {
-        let as_pdu = event_format == EventFormat::Federation;
-        Form { device: Some(device), with_room_id: false, as_pdu, with_relations: false }
-    }
 }
 
 /// An event as a client gets it: a JSON object as text.
@@ -66,12 +57,6 @@ impl Shown {
     /// The JSON, to keep.
     pub fn into_string(self) -> String {
         self.0
-    }
-
-    /// For types of ruma. Looks over the bytes once more: where much is written, use
-    /// [`write_list`] instead.
-    pub fn into_raw(self) -> Box<RawValue> {
-        RawValue::from_string(self.0).unwrap_or_else(|_| RawValue::NULL.to_owned())
     }
 }
 
@@ -262,10 +247,7 @@ fn splice(event: &TimelineEvent, unsigned: Option<&str>, form: Form<'_>) -> Stri
     let mut out = String::with_capacity(base.len() + unsigned.map_or(0, str::len) + 120);
     out.push_str(base);
     if form.with_room_id {
-        // A room id has no character that JSON would escape.
-        out.push_str(r#","room_id":""#);
-        out.push_str(event.event.room_id().as_str());
-        out.push('"');
+        format::push_string(&mut out, r#","room_id":"#, event.event.room_id().as_str());
     }
     if let Some(unsigned) = unsigned {
         out.push_str(r#","unsigned":"#);

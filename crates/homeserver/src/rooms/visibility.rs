@@ -59,15 +59,6 @@ pub async fn look(home: &Home, room_id: &RoomId, user: Option<&UserId>) -> Answe
     Ok((room, viewer))
 }
 
-/// The state of `room` that `user` may read: the present one for members and where everybody may look,
-/// the one they left behind for those who left.
-///
-/// # Errors
-/// `M_FORBIDDEN`
-pub async fn room_state_view(home: &Home, room: &Room, user: Option<&UserId>) -> Answer<Root> {
-    Viewer::of(home, room, user).await?.state_view(home, room).await
-}
-
 fn not_in_room() -> Refusal {
     Refusal::forbidden("You are not in this room")
 }
@@ -138,7 +129,8 @@ impl Viewer {
         }
     }
 
-    /// The state that the user may read, as [`room_state_view`].
+    /// The state that the user may read: the present one for members and where everybody may look, the one
+    /// they left behind for those who left.
     ///
     /// # Errors
     /// `M_FORBIDDEN`
