@@ -18,6 +18,7 @@ pub mod relations;
 pub mod room_event;
 pub mod room_send;
 pub mod room_state;
+pub mod room_summary;
 pub mod session;
 pub mod third_party;
 pub mod versions;

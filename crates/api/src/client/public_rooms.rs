@@ -3,6 +3,7 @@
 use homeserver::{
     Answer, Home, Refusal,
     directory::public_rooms::{self, Ask, Page},
+    rooms::summary::Summary,
     who::Anyone,
 };
 use serde::Deserialize;
@@ -63,7 +64,8 @@ fn is_ours(home: &Home, ask: &Plain) -> Answer<()> {
 
 async fn page(home: &Home, ask: Ask) -> Answer<Json> {
     let Page { entries, next, previous, total } = public_rooms::page(home, &ask).await?;
-    let chunk: Vec<Value> = entries.iter().map(entry).collect();
+    let chunk: Vec<Value> =
+        entries.iter().map(|room| entry(&room.room_id, room.joined, &room.summary)).collect();
     let mut reply = json!({ "chunk": chunk, "total_room_count_estimate": total });
     if let Some(next) = next {
         reply["next_batch"] = next.to_string().into();
@@ -74,11 +76,11 @@ async fn page(home: &Home, ask: Ask) -> Answer<Json> {
     Json::of(&reply)
 }
 
-fn entry(entry: &public_rooms::Entry) -> Value {
-    let summary = &entry.summary;
+/// What everybody may know of a room, as JSON.
+pub(super) fn entry(room_id: &str, joined: i64, summary: &Summary) -> Value {
     let mut json = json!({
-        "room_id": entry.room_id,
-        "num_joined_members": entry.joined,
+        "room_id": room_id,
+        "num_joined_members": joined,
         "world_readable": summary.world_readable,
         "guest_can_join": summary.guest_can_join,
         "join_rule": summary.join_rule,

@@ -27,3 +27,4 @@ mod rooms_redact;
 mod rooms_send;
 mod rooms_state;
 mod scene;
+mod spaces;

@@ -2,7 +2,9 @@
 
 pub mod aliases;
 pub mod mutual_rooms;
+pub mod previews;
 pub mod public_rooms;
+pub mod spaces;
 
 use rules::power_levels::PowerLevels;
 use ruma::UserId;

@@ -4,19 +4,21 @@
 //! until one of them ends, and if the other does not, it is asked only for the rooms of the first.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures_util::future::try_join;
 use ruma::UserId;
 
 use crate::{
     Home,
     refusal::{Answer, Refusal},
+    rooms::memberships,
 };
 
 /// Rooms in one answer.
 const PAGE_ROOMS_MAX: usize = 100;
 
 /// Rooms of each user that are read at first, and how much more at every further attempt.
-const LIST_ROOMS_FIRST: i64 = 1_024;
-const LIST_GROWTH: i64 = 8;
+const LIST_ROOMS_FIRST: usize = 1_024;
+const LIST_GROWTH: usize = 8;
 
 /// Rooms that are asked for in one statement.
 const PROBE_ROOMS_MAX: usize = 4_096;
@@ -66,10 +68,8 @@ pub async fn page(
 async fn shared(home: &Home, user: &UserId, target: &UserId) -> Answer<Vec<i64>> {
     let mut limit = LIST_ROOMS_FIRST;
     loop {
-        let ours = store::mutual_rooms::joined(&home.db, user.as_str(), limit);
-        let theirs = store::mutual_rooms::joined(&home.db, target.as_str(), limit);
-        let (ours, theirs) = futures_util::future::try_join(ours, theirs).await?;
-        let ends = |rooms: &[i64]| (rooms.len() as u64) < limit.unsigned_abs();
+        let (ours, theirs) = try_join(joined(home, user, limit), joined(home, target, limit)).await?;
+        let ends = |rooms: &[i64]| rooms.len() < limit;
         match (ends(&ours), ends(&theirs)) {
             (true, true) => return Ok(common(&ours, &theirs)),
             (true, false) => return among(home, target, &ours).await,
@@ -77,6 +77,20 @@ async fn shared(home: &Home, user: &UserId, target: &UserId) -> Answer<Vec<i64>>
             (false, false) => limit = limit.saturating_mul(LIST_GROWTH),
         }
     }
+}
+
+/// The rooms that `user` is joined to, in the order of their keys, at most `limit`. From memory, if the
+/// list is there and no longer than that.
+async fn joined(home: &Home, user: &UserId, limit: usize) -> Answer<Vec<i64>> {
+    let at_hand = memberships::at_hand(home, user).filter(|rooms| rooms.len() < limit);
+    let Some(rooms) = at_hand else {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        return Ok(store::mutual_rooms::joined(&home.db, user.as_str(), limit).await?);
+    };
+    let joined = rooms.iter().filter(|room| room.membership == "join");
+    let mut joined: Vec<i64> = joined.map(|room| room.room).collect();
+    joined.sort_unstable();
+    Ok(joined)
 }
 
 /// Those of `rooms` that `user` is joined to.

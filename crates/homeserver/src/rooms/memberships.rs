@@ -41,6 +41,11 @@ impl Memberships {
     }
 }
 
+/// What [`of_user`] answers, if that takes no question to the database.
+pub fn at_hand(home: &Home, user: &UserId) -> Option<Arc<Vec<Member>>> {
+    home.rooms.memberships.of_user.get(user)
+}
+
 /// Where `user` stands in all the rooms in which it was ever mentioned, as durable now. Rows may be
 /// newer than a position looked at before this call.
 ///

@@ -92,18 +92,27 @@ pub async fn of(home: &Home, listed: &Listed) -> Answer<Arc<Summary>> {
     {
         return Ok(kept.1.clone());
     }
+    let (room, root) = open(home, listed).await?;
+    let summary = Arc::new(read(home, &room, root).await?);
+    home.rooms.summaries.0.insert(listed.room, Arc::new((listed.head.clone(), summary.clone())));
+    Ok(summary)
+}
+
+/// The room itself, for who reads its present state and nothing else. It is not brought into memory: that
+/// would read the members.
+///
+/// # Errors
+/// If the database does not answer.
+pub(crate) async fn open(home: &Home, listed: &Listed) -> Answer<(Room, Root)> {
     let damaged = |_| Refusal::broken(format!("the room {} is stored with a malformed id", listed.room_id));
     let room_id = RoomId::parse(&*listed.room_id).map_err(damaged)?;
     let version = RoomVersionId::try_from(&*listed.version).map_err(damaged)?;
-    // Not brought into memory: that would read the members.
     let room = Room::new(listed.room, room_id, version)?;
     let root = match listed.state_root.as_deref().and_then(Root::from_bytes) {
         Some(root) => root,
         None => memory::read_head(home, &room).await?.root,
     };
-    let summary = Arc::new(read(home, &room, root).await?);
-    home.rooms.summaries.0.insert(listed.room, Arc::new((listed.head.clone(), summary.clone())));
-    Ok(summary)
+    Ok((room, root))
 }
 
 /// The places of the state that a summary is made from.
