@@ -87,6 +87,7 @@ fn rooms() -> Vec<Endpoint> {
         at(Method::POST, &["/_matrix/client/v1/login/get_token"], account::login_token),
         at(Method::POST, &both!("account/password"), account::change_password),
         at(Method::POST, &both!("account/deactivate"), account::deactivate),
+        at(Method::GET, &both!("account/3pid"), account::addresses),
         at(Method::GET, &both!("devices"), devices::list),
         at(Method::GET, &both!("devices/{deviceId}"), devices::get),
         at(Method::PUT, &both!("devices/{deviceId}"), devices::put),

@@ -1,4 +1,4 @@
-//! `/_matrix/client/v3/account/{password,deactivate}`, `/_matrix/client/v1/login/get_token`
+//! `/_matrix/client/v3/account/{password,deactivate,3pid}`, `/_matrix/client/v1/login/get_token`
 
 use homeserver::{
     Answer, Home,
@@ -7,7 +7,7 @@ use homeserver::{
 };
 use serde_json::json;
 
-use crate::{answer::Json, interactive::Interactive};
+use crate::{answer::Json, interactive::Interactive, plain::Plain};
 
 /// `POST /_matrix/client/v3/account/password`: a new password.
 pub async fn change_password(home: Home, who: Device, ask: Interactive) -> Answer<Json> {
@@ -26,4 +26,9 @@ pub async fn deactivate(home: Home, who: Device, ask: Interactive) -> Answer<Jso
 pub async fn login_token(home: Home, who: Device, ask: Interactive) -> Answer<Json> {
     let login_token = own::login_token(&home, &who, ask.ask()).await?;
     Json::of(&json!({ "login_token": login_token, "expires_in_ms": opening::LOGIN_TOKEN_LIFE_MS }))
+}
+
+/// `GET /_matrix/client/v3/account/3pid`: addresses of the account. Nobody has any here.
+pub async fn addresses(_: Home, _: Device, _: Plain) -> Answer<Json> {
+    Json::of(&json!({ "threepids": [] }))
 }

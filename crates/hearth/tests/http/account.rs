@@ -200,6 +200,11 @@ on_both_databases! {
         server.stranger().post("/v3/login", body).await.refused(403, "M_FORBIDDEN");
     }
 
+    async fn nobody_has_an_address(server: Server) {
+        let alice = user(&server, "alice").await;
+        assert_eq!(alice.get("/v3/account/3pid").await.ok(), json!({ "threepids": [] }));
+    }
+
     async fn guests_have_no_password_to_change(server: Server) {
         let made = server.stranger().post("/v3/register?kind=guest", json!({})).await.ok();
         let guest = whose(&server, &made);

@@ -103,6 +103,28 @@ on_both_databases! {
         }
     }
 
+    async fn whoever_guesses_is_slowed_down(server: Server) {
+        let mut server = server;
+        account(&server, "alice").await;
+        account(&server, "bob").await;
+        server.restart_with(|config| config.limits.enabled = true).await;
+        let guess = async |server: &Server, user: &str, password: &str| {
+            server.stranger().post("/v3/login", by_password(user, password)).await
+        };
+        for _ in 0..20 {
+            guess(&server, "alice", "wrong").await.refused(403, "M_FORBIDDEN");
+        }
+        let limited = guess(&server, "alice", "secret").await.refused(429, "M_LIMIT_EXCEEDED");
+        let wait_ms = limited["retry_after_ms"].as_u64().expect("when to try again");
+        guess(&server, "bob", "secret").await.ok();
+        server.pass(Duration::from_millis(wait_ms));
+        guess(&server, "alice", "secret").await.ok();
+        for n in 0..41 {
+            guess(&server, &format!("user{n}"), "wrong").await.refused(403, "M_FORBIDDEN");
+        }
+        guess(&server, "bob", "secret").await.refused(429, "M_LIMIT_EXCEEDED");
+    }
+
     async fn a_device_that_logs_in_again_loses_its_older_session(server: Server) {
         account(&server, "alice").await;
         let mut body = by_password("alice", "secret");
@@ -132,6 +154,14 @@ on_both_databases! {
         }
         bob.get("/v3/account/whoami").await.ok();
         server.stranger().post("/v3/logout", json!({})).await.refused(401, "M_MISSING_TOKEN");
+    }
+
+    async fn a_token_in_the_query_is_a_token(server: Server) {
+        let alice = server.user("alice").await;
+        let path = format!("/v3/account/whoami?access_token={}", alice.token);
+        assert_eq!(server.stranger().get(&path).await.ok()["user_id"], "@alice:hearth.test");
+        let wrong = "/v3/account/whoami?access_token=wrong";
+        server.stranger().get(wrong).await.refused(401, "M_UNKNOWN_TOKEN");
     }
 
     async fn a_session_outlives_a_restart(server: Server) {

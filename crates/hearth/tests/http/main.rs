@@ -27,4 +27,5 @@ mod rooms_redact;
 mod rooms_send;
 mod rooms_state;
 mod scene;
+mod secrets;
 mod spaces;

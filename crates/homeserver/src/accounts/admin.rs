@@ -109,12 +109,7 @@ async fn account(home: &Home, user_id: &UserId) -> Answer<AccountRow> {
     if user_id.server_name() != home.server_name() {
         return Err(Refusal::invalid_param("That user is not of this server"));
     }
-    // No account has such an id, and no database takes it.
-    let possible = !user_id.as_str().contains('\0');
-    let account = match possible {
-        true => store::accounts::get(&home.db, user_id.as_str()).await?,
-        false => None,
-    };
+    let account = store::accounts::get(&home.db, user_id.as_str()).await?;
     account.filter(|account| !account.deactivated).ok_or_else(no_such_account)
 }
 

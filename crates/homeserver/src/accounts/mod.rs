@@ -5,6 +5,7 @@
 //! themselves before something that matters; [`passwords`] hashes what they prove it with.
 
 pub mod admin;
+mod attempts;
 pub mod closing;
 pub mod departing;
 pub mod devices;
@@ -28,6 +29,7 @@ use rules::signing_key::SigningKey;
 pub struct Memory {
     sessions: sessions::Cache,
     hashing: passwords::Pool,
+    attempts: attempts::Attempts,
     seen: devices::Seen,
     departures: departing::Departures,
     ticket_key: [u8; 32],
@@ -39,6 +41,7 @@ impl Memory {
         Memory {
             sessions: sessions::Cache::new(),
             hashing: passwords::Pool::new(),
+            attempts: attempts::Attempts::default(),
             seen: devices::Seen::default(),
             departures: departing::Departures::default(),
             ticket_key: signing_key.derive("hearth accounts ticket 1"),

@@ -79,8 +79,9 @@ impl Cache {
 
     fn end_epoch(&self, user_id: &str) {
         let (index, _) = self.epoch(user_id);
-        self.epochs[index].fetch_add(1, Ordering::AcqRel);
+        // In this order: whoever sees the new epoch sees that one has ended.
         self.ended.fetch_add(1, Ordering::AcqRel);
+        self.epochs[index].fetch_add(1, Ordering::AcqRel);
     }
 
     fn get(&self, hash: &[u8; 32], now_ms: i64) -> Option<Arc<Known>> {
