@@ -77,6 +77,22 @@ pub async fn get(db: &Db, user_id: &str) -> Result<Option<AccountRow>> {
     .await
 }
 
+/// Notes which terms the user agreed to: a JSON object of versions by id. Refuses the batch if there
+/// is no such account.
+pub fn set_agreed(batch: &mut Batch, user_id: &str, agreed: String) {
+    batch.must(
+        "UPDATE account SET agreed = $2 WHERE user_id = $1",
+        vec![user_id.to_owned().into(), agreed.into()],
+    );
+}
+
+/// Which terms the user agreed to, if there were any.
+pub async fn agreed(db: &Db, user_id: &str) -> Result<Option<String>> {
+    let sql = "SELECT agreed FROM account WHERE user_id = $1";
+    let row = db.row::<(Option<String>,)>(sql, &[user_id.into()]).await?;
+    Ok(row.and_then(|(agreed,)| agreed))
+}
+
 /// Gives an account another password. Refuses the batch if there is no such account.
 pub fn set_password(batch: &mut Batch, user_id: &str, password_hash: Option<String>) {
     batch.must(

@@ -156,6 +156,19 @@ on_both_databases! {
         server.stranger().post("/v3/logout", json!({})).await.refused(401, "M_MISSING_TOKEN");
     }
 
+    async fn what_somebody_else_changed_in_the_database_is_in_force_soon(server: Server) {
+        account(&server, "alice").await;
+        let alice = device(&server, "alice", "FIRST").await;
+        alice.get("/v3/account/whoami").await.ok();
+        let db = store::Db::open(&server.home.config.database_url()).await.expect("a second way in");
+        let key = rules::signing_key::SigningKey::from_seed([7; 32], "test").expect("a signing key");
+        let (clock, dice) = (server.home.clock.clone(), server.home.dice.clone());
+        let other = homeserver::Home::new(server.home.config.clone(), db, key, clock, dice);
+        homeserver::accounts::passwords::set(&other, &alice.user_id, "better", None).await.expect("a change");
+        server.pass(Duration::from_secs(5));
+        alice.get("/v3/account/whoami").await.refused(401, "M_UNKNOWN_TOKEN");
+    }
+
     async fn a_token_in_the_query_is_a_token(server: Server) {
         let alice = server.user("alice").await;
         let path = format!("/v3/account/whoami?access_token={}", alice.token);

@@ -141,6 +141,8 @@ on_both_databases! {
         register(&server, "alice", elsewhere).await.refused(401, "M_UNRECOGNIZED");
         register(&server, "alice", terms.clone()).await.ok();
         register(&server, "alice", terms).await.ok();
+        let agreed = store::accounts::agreed(&server.home.db, "@alice:hearth.test").await.expect("an answer");
+        assert_eq!(agreed.as_deref(), Some(r#"{"privacy":"1.2"}"#));
         let late = json!({ "type": "m.login.registration_token", "token": "sesame" });
         register(&server, "bob", late).await.refused(401, "M_UNAUTHORIZED");
     }

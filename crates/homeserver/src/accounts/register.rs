@@ -110,6 +110,9 @@ async fn make(home: &Home, user_id: OwnedUserId, wish: &Wish, proof: &Proof) -> 
     if let Some(token) = proof.fact(stages::REGISTRATION_TOKEN) {
         store::registration_tokens::count(&mut batch, token, now_ms);
     }
+    if let Some(agreed) = proof.object(stages::TERMS) {
+        store::accounts::set_agreed(&mut batch, user_id.as_str(), Value::Object(agreed.clone()).to_string());
+    }
     uia::remember(home, &mut batch, proof, MADE, user_id.as_str());
     let session =
         (wish.inhibit_login != Some(true)).then(|| opening::open(home, &mut batch, &user_id, &wish.session));

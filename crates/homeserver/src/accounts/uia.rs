@@ -50,6 +50,11 @@ pub struct Proof {
 }
 
 impl Proof {
+    /// What the stage `name` found out, if it is an object.
+    pub fn object(&self, name: &str) -> Option<&Map<String, Value>> {
+        self.facts.get(name).and_then(Value::as_object)
+    }
+
     /// What the stage `name` found out, if it is text.
     pub fn fact(&self, name: &str) -> Option<&str> {
         self.facts.get(name).and_then(Value::as_str)

@@ -13,7 +13,8 @@ CREATE TABLE account (
     deactivated   BOOLEAN NOT NULL,
     erased        BOOLEAN NOT NULL,
     locked        BOOLEAN NOT NULL,
-    suspended     BOOLEAN NOT NULL
+    suspended     BOOLEAN NOT NULL,
+    agreed        TEXT                             -- JSON: which version of which terms, at sign-up
 ) /* WITHOUT ROWID */;
 
 -- Deactivated users who have yet to leave their rooms.

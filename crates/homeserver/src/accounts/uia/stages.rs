@@ -34,7 +34,7 @@ const STAGES: [(&str, Stage); 4] = [
     (DUMMY, |_, _, _| async { Ok(Value::Null) }.boxed()),
     (PASSWORD, |home, user, auth| password(home, user, auth).boxed()),
     (REGISTRATION_TOKEN, |home, _, auth| registration_token(home, auth).boxed()),
-    (TERMS, |_, _, _| async { Ok(Value::Null) }.boxed()),
+    (TERMS, |home, _, _| async { Ok(versions(home)) }.boxed()),
 ];
 
 /// The stage called `name`.
@@ -53,6 +53,12 @@ pub(super) fn params(home: &Home, name: &str) -> Option<Value> {
         policy[&terms.language] = json!({ "name": terms.name, "url": terms.url });
     }
     Some(json!({ "policies": policies }))
+}
+
+/// What whoever agrees to the terms agrees to: the version of each document, by its id.
+fn versions(home: &Home) -> Value {
+    let terms = home.config.registration.terms.iter();
+    terms.map(|terms| (terms.id.clone(), Value::from(&*terms.version))).collect()
 }
 
 #[derive(Deserialize)]
