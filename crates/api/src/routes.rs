@@ -6,7 +6,7 @@ use crate::{
     client::{
         account, admin, capabilities, create_room, devices, directory, filter, membership, messages,
         mutual_rooms, profile, public_rooms, push, registration, relations, room_event, room_send,
-        room_state, room_summary, session, third_party, versions, voip, well_known,
+        room_state, room_summary, session, third_party, user_directory, versions, voip, well_known,
     },
     endpoint::{Endpoint, at, endpoint},
 };
@@ -156,6 +156,8 @@ fn other_modules() -> Vec<Endpoint> {
         // Room previews and spaces
         at(Method::GET, &room_summary::PATHS, room_summary::get),
         at(Method::GET, &[room_summary::HIERARCHY_PATH], room_summary::hierarchy),
+        // User directory
+        at(Method::POST, &both!("user_directory/search"), user_directory::search),
         // Third-party networks
         at(Method::GET, &both!("thirdparty/protocols"), third_party::protocols),
         at(Method::GET, &both!("thirdparty/protocol/{protocol}"), third_party::of_protocol),

@@ -137,6 +137,7 @@ pub fn deactivate(batch: &mut Batch, user_id: &str, erase: bool) {
     for sql in [
         "INSERT INTO departing (user_id) VALUES ($1) ON CONFLICT (user_id) DO NOTHING",
         "DELETE FROM profile WHERE user_id = $1",
+        "DELETE FROM profile_word WHERE user_id = $1",
         "DELETE FROM filter WHERE user_id = $1",
         "DELETE FROM presence WHERE user_id = $1",
     ] {

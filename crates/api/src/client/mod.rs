@@ -21,6 +21,7 @@ pub mod room_state;
 pub mod room_summary;
 pub mod session;
 pub mod third_party;
+pub mod user_directory;
 pub mod versions;
 pub mod voip;
 pub mod well_known;

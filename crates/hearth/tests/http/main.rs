@@ -29,3 +29,4 @@ mod rooms_state;
 mod scene;
 mod secrets;
 mod spaces;
+mod user_directory;

@@ -5,6 +5,7 @@ pub mod mutual_rooms;
 pub mod previews;
 pub mod public_rooms;
 pub mod spaces;
+pub mod users;
 
 use rules::power_levels::PowerLevels;
 use ruma::UserId;

@@ -65,7 +65,7 @@ pub async fn page(
 }
 
 /// The keys of the rooms in common, in their order.
-async fn shared(home: &Home, user: &UserId, target: &UserId) -> Answer<Vec<i64>> {
+pub(super) async fn shared(home: &Home, user: &UserId, target: &UserId) -> Answer<Vec<i64>> {
     let mut limit = LIST_ROOMS_FIRST;
     loop {
         let (ours, theirs) = try_join(joined(home, user, limit), joined(home, target, limit)).await?;

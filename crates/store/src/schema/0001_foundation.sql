@@ -83,6 +83,14 @@ CREATE TABLE profile (
     PRIMARY KEY (user_id, field)
 ) /* WITHOUT ROWID */;
 
+-- The words of display names in lower case, so that people are found by the beginning of one.
+CREATE TABLE profile_word (
+    word    TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    PRIMARY KEY (word, user_id)
+) /* WITHOUT ROWID */;
+CREATE INDEX profile_word_user ON profile_word (user_id);
+
 CREATE TABLE filter (
     user_id   TEXT NOT NULL,
     filter_id BIGINT NOT NULL,
