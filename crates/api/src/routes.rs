@@ -6,7 +6,8 @@ use crate::{
     client::{
         account, admin, capabilities, create_room, devices, directory, filter, membership, messages,
         mutual_rooms, profile, public_rooms, push, registration, relations, room_event, room_send,
-        room_state, room_summary, session, third_party, user_directory, versions, voip, well_known,
+        room_state, room_summary, room_upgrade, session, third_party, user_directory, versions, voip,
+        well_known,
     },
     endpoint::{Endpoint, at, endpoint},
 };
@@ -108,6 +109,8 @@ fn rooms() -> Vec<Endpoint> {
         endpoint(membership::kick),
         endpoint(membership::ban),
         endpoint(membership::unban),
+        // Room upgrades
+        endpoint(room_upgrade::upgrade),
         // Rooms: aliases
         endpoint(directory::get_alias),
         endpoint(directory::add_alias),

@@ -37,6 +37,11 @@ pub fn remove(batch: &mut Batch, alias: &str, room: i64) {
         .must("DELETE FROM alias WHERE alias = $1 AND room = $2", vec![alias.to_owned().into(), room.into()]);
 }
 
+/// Lets all the aliases of one room lead to another.
+pub fn move_all(batch: &mut Batch, from: i64, to: i64) {
+    batch.run("UPDATE alias SET room = $2 WHERE room = $1", vec![from.into(), to.into()]);
+}
+
 /// Where `alias` leads.
 pub async fn get(db: &Db, alias: &str) -> Result<Option<Alias>> {
     db.row(

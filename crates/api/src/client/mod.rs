@@ -19,6 +19,7 @@ pub mod room_event;
 pub mod room_send;
 pub mod room_state;
 pub mod room_summary;
+pub mod room_upgrade;
 pub mod session;
 pub mod third_party;
 pub mod user_directory;

@@ -26,6 +26,7 @@ mod rooms_messages;
 mod rooms_redact;
 mod rooms_send;
 mod rooms_state;
+mod rooms_upgrade;
 mod scene;
 mod secrets;
 mod spaces;

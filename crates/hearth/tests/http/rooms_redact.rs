@@ -1,8 +1,17 @@
 //! `PUT /rooms/{roomId}/redact/{eventId}/{txnId}`
 
+use homeserver::{accounts, who::Kind};
+use ruma::UserId;
 use serde_json::{Value, json};
 
-use crate::harness::{Reply, User, encode, on_both_databases};
+use crate::harness::{Reply, Server, User, encode, on_both_databases};
+
+async fn administrator(server: &Server) -> User {
+    let user_id = UserId::parse("@root:hearth.test").expect("a user id");
+    let made = accounts::register::create(&server.home, &user_id, Kind::User, None, true).await;
+    made.expect("a new administrator");
+    server.device_of(user_id, "FIRST").await
+}
 
 async fn redact(user: &User, room_id: &str, event_id: &str, txn: &str) -> Reply {
     let path = format!("/v3/rooms/{}/redact/{}/{txn}", encode(room_id), encode(event_id));
@@ -86,6 +95,41 @@ on_both_databases! {
         let joined = alice.get(&format!("/v3/rooms/{}/joined_members", encode(&room))).await.ok();
         assert_eq!(joined["joined"][bob.user_id.as_str()], json!({}), "{joined}");
         bob.say(&room, "still here").await;
+    }
+
+    async fn administrators_redact_what_users_of_their_server_said(server: Server) {
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let root = administrator(&server).await;
+        let room = alice.creates_room(json!({ "preset": "public_chat" })).await;
+        bob.joins(&room).await;
+        let said = bob.say(&room, "rude").await;
+        redact(&root, &room, &said, "1").await.refused(403, "M_FORBIDDEN");
+        root.joins(&room).await;
+        redact(&root, &room, &said, "2").await.ok();
+        assert_eq!(event(&alice, &room, &said).await["content"], json!({}));
+    }
+
+    async fn the_suspended_take_back_what_they_said_and_leave(server: Server) {
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = alice.creates_room(json!({ "preset": "public_chat" })).await;
+        let other = alice.creates_room(json!({ "invite": [bob.user_id] })).await;
+        bob.joins(&room).await;
+        let (by_alice, by_bob) = (alice.say(&room, "a").await, bob.say(&room, "b").await);
+        let path = format!("/v1/admin/suspend/{}", encode(bob.user_id.as_str()));
+        administrator(&server).await.put(&path, json!({ "suspended": true })).await.ok();
+        redact(&bob, &room, &by_alice, "1").await.refused(403, "M_USER_SUSPENDED");
+        redact(&bob, &room, "$none", "2").await.refused(403, "M_USER_SUSPENDED");
+        redact(&bob, &room, &by_bob, "3").await.ok();
+        bob.does(&other, "join", json!({})).await.refused(403, "M_USER_SUSPENDED");
+        bob.does(&room, "invite", json!({ "user_id": "@c:hearth.test" })).await.refused(403, "M_USER_SUSPENDED");
+        bob.sets(&room, "org.example.x", "", json!({})).await.refused(403, "M_USER_SUSPENDED");
+        bob.post("/v3/createRoom", json!({})).await.refused(403, "M_USER_SUSPENDED");
+        let path = format!("/v3/knock/{}", encode(&other));
+        bob.post(&path, json!({})).await.refused(403, "M_USER_SUSPENDED");
+        let path = format!("/v3/rooms/{}/send/m.room.message/t", encode(&room));
+        bob.put(&path, json!({})).await.refused(403, "M_USER_SUSPENDED");
+        bob.leaves(&other).await;
+        bob.leaves(&room).await;
     }
 
     async fn what_holds_the_room_together_stays(server: Server) {

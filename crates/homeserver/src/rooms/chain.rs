@@ -374,6 +374,11 @@ impl Chain {
         }
     }
 
+    /// Where the room stands with the events of this chain.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
     /// The room's id, once the create event is there.
     pub fn room_id(&self) -> Option<&OwnedRoomId> {
         self.room_id.as_ref()

@@ -88,14 +88,14 @@ fn state_refused(refusal: Refusal) -> Refusal {
 }
 
 /// A state event of the new room.
-struct Piece {
-    event_type: String,
-    state_key: String,
-    content: CanonicalJsonObject,
+pub(super) struct Piece {
+    pub(super) event_type: String,
+    pub(super) state_key: String,
+    pub(super) content: CanonicalJsonObject,
 }
 
 impl Piece {
-    fn new(event_type: &str, content: CanonicalJsonObject) -> Self {
+    pub(super) fn new(event_type: &str, content: CanonicalJsonObject) -> Self {
         Piece { event_type: event_type.to_owned(), state_key: String::new(), content }
     }
 
@@ -104,18 +104,20 @@ impl Piece {
     }
 }
 
-/// The request, checked and completed: everything but the ids.
-struct Plan {
-    creator: OwnedUserId,
-    version: RoomVersionId,
-    public: bool,
-    alias: Option<OwnedRoomAliasId>,
-    create: CanonicalJsonObject,
-    /// The creator's join.
-    join: CanonicalJsonObject,
+/// A room that is to be, checked and completed: everything but the ids.
+pub(super) struct Plan {
+    pub(super) creator: OwnedUserId,
+    pub(super) version: RoomVersionId,
+    /// Whether it is listed in the directory.
+    pub(super) public: bool,
+    pub(super) alias: Option<OwnedRoomAliasId>,
+    /// The content of m.room.create.
+    pub(super) create: CanonicalJsonObject,
+    /// The content of the creator's join.
+    pub(super) join: CanonicalJsonObject,
     /// Everything between the join and the invites, in the order of the specification.
-    pieces: Vec<Piece>,
-    invites: Vec<(OwnedUserId, CanonicalJsonObject)>,
+    pub(super) pieces: Vec<Piece>,
+    pub(super) invites: Vec<(OwnedUserId, CanonicalJsonObject)>,
 }
 
 impl Plan {
@@ -153,7 +155,7 @@ impl Plan {
     }
 
     /// The room's first events, one on the other.
-    async fn build(&self, home: &Home) -> Answer<Chain> {
+    pub(super) async fn build(&self, home: &Home) -> Answer<Chain> {
         let rules = versions::rules(&self.version)?;
         let room_id = if rules.authorization.room_create_event_id_as_room_id {
             None
@@ -271,7 +273,8 @@ fn check_aliases(content: &CanonicalJsonObject, alias: Option<&RoomAliasId>) -> 
     ))
 }
 
-fn create_content(
+/// The content of m.room.create. `trusted` become creators where the room version has several.
+pub(super) fn create_content(
     creator: &UserId,
     version: &RoomVersionId,
     rules: &RoomVersionRules,
@@ -345,17 +348,20 @@ fn power_levels(
     let tombstone_given = tombstone_level(&given).is_some();
     content.extend(given);
     if creators_reign && !tombstone_given {
-        let state_default = content.get("state_default").and_then(CanonicalJsonValue::as_integer);
-        let above = state_default.map_or(50, i64::from).saturating_add(1);
-        let level = ruma::Int::new_saturating(TOMBSTONE_LEVEL.max(above));
-        let events = content.entry("events".to_owned());
-        if let CanonicalJsonValue::Object(events) =
-            events.or_insert_with(|| CanonicalJsonObject::new().into())
-        {
-            events.insert("m.room.tombstone".to_owned(), level.into());
-        }
+        raise_tombstone(&mut content);
     }
     Ok(content)
+}
+
+/// Lets only creators replace the room, as long as they do not give that power away.
+pub(super) fn raise_tombstone(levels: &mut CanonicalJsonObject) {
+    let state_default = levels.get("state_default").and_then(CanonicalJsonValue::as_integer);
+    let above = state_default.map_or(50, i64::from).saturating_add(1);
+    let level = ruma::Int::new_saturating(TOMBSTONE_LEVEL.max(above));
+    let events = levels.entry("events".to_owned()).or_insert_with(|| CanonicalJsonObject::new().into());
+    if let CanonicalJsonValue::Object(events) = events {
+        events.insert("m.room.tombstone".to_owned(), level.into());
+    }
 }
 
 fn tombstone_level(content: &CanonicalJsonObject) -> Option<&CanonicalJsonValue> {

@@ -385,3 +385,48 @@ pub(super) async fn read_head(home: &Home, room: &Room) -> Answer<Head> {
     }
     if head.extremities.len() == ids.len() { Ok(head) } else { Err(damaged()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(key: i64) -> Room {
+        let room_id = RoomId::parse(format!("!{key}:hearth.test")).expect("a room id");
+        Room::new(key, room_id, RoomVersionId::V11).expect("a supported version")
+    }
+
+    #[test]
+    fn rooms_that_nobody_uses_make_room() {
+        let memory = Memory::new();
+        let in_use: Vec<_> = (0..10).map(|key| memory.insert(room(key))).collect();
+        for key in 10..i64::try_from(IDLE_ROOMS_MAX).expect("a small number") {
+            memory.insert(room(key));
+        }
+        memory.make_room();
+        assert_eq!(memory.by_id.len(), IDLE_ROOMS_MAX * 3 / 4);
+        assert_eq!(memory.by_key.len(), memory.by_id.len());
+        for room in in_use {
+            let found = memory.by_id.get(&room.room_id).map(|found| Arc::ptr_eq(&found, &room));
+            assert_eq!(found, Some(true), "{} is in use", room.room_id);
+        }
+    }
+
+    #[test]
+    fn an_event_that_was_read_before_its_redaction_is_not_kept() {
+        let memory = Memory::new();
+        let rules = room(1).rules;
+        let event_id = EventId::parse("$event").expect("an event id");
+        let event = |body: &str| {
+            let json = format!(
+                r#"{{"auth_events":[],"content":{{"body":"{body}"}},"depth":1,"origin_server_ts":1,"prev_events":[],
+                "room_id":"!1:hearth.test","sender":"@a:hearth.test","type":"m.x"}}"#
+            );
+            Arc::new(Event::parse(event_id.clone(), json.into(), rules).expect("an event"))
+        };
+        let redactions = memory.redactions();
+        memory.replace(&event(""));
+        memory.keep(&event("secret"), redactions);
+        let kept = memory.events.get(&event_id).expect("the redacted event");
+        assert!(!kept.json_str().contains("secret"));
+    }
+}

@@ -24,6 +24,7 @@ pub mod state;
 pub mod summary;
 pub mod timeline;
 mod txns;
+pub mod upgrade;
 pub mod visibility;
 
 pub use chain::{Chain, Intent, Txn, append, append_all};
