@@ -140,6 +140,31 @@ fn broken(error: &dyn std::fmt::Display) -> Refusal {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn no_more_wait_for_their_turn_than_may() {
+        let pool = Arc::new(Pool::new());
+        let mut turns = Vec::new();
+        for _ in 0..HASHES_MAX {
+            turns.push(pool.turn().await.expect("nobody is there yet"));
+        }
+        let waiting: Vec<_> = (0..WAITING_MAX)
+            .map(|_| {
+                let pool = pool.clone();
+                tokio::spawn(async move { pool.turn().await.map(drop) })
+            })
+            .collect();
+        while pool.waiting.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let refusal = pool.turn().await.expect_err("all places are taken");
+        assert_eq!(refusal.errcode, "M_LIMIT_EXCEEDED");
+        drop(turns);
+        for waited in waiting {
+            waited.await.expect("no panic").expect("it is their turn");
+        }
+        pool.turn().await.expect("all have gone");
+    }
+
     #[test]
     fn the_decoy_costs_as_much_as_a_password() {
         let decoy = PasswordHash::new(DECOY).expect("the decoy is a hash");
