@@ -27,6 +27,11 @@ fn stand(batch: &mut Batch, room: store::Value<'static>, pos: store::PosRef, use
     store::members::set(batch, pos, member);
 }
 
+/// What was written past the server is not in its memory.
+fn forget(server: &Server, user: &str) {
+    server.home.rooms.memberships.changed(user.try_into().expect("a user id"));
+}
+
 /// A room with these members; answers its key and its id.
 async fn room(server: &Server, name: &str, members: &[(&str, &str)]) -> (i64, String) {
     let room_id = format!("!{name}:hearth.test");
@@ -37,6 +42,7 @@ async fn room(server: &Server, name: &str, members: &[(&str, &str)]) -> (i64, St
         stand(&mut batch, pos.into(), pos, user, membership);
     }
     let at = server.home.db.commit(batch).await.expect("a room");
+    members.iter().for_each(|(user, _)| forget(server, user));
     (at.at(pos), room_id)
 }
 
@@ -45,6 +51,7 @@ async fn change(server: &Server, room: i64, user: &str, membership: &str) {
     let pos = batch.pos();
     stand(&mut batch, room.into(), pos, user, membership);
     server.home.db.commit(batch).await.expect("a change");
+    forget(server, user);
 }
 
 async fn ask(who: &User, path: &str, target: &str, from: Option<&str>) -> Reply {

@@ -68,7 +68,9 @@ pub async fn page(
 pub(super) async fn shared(home: &Home, user: &UserId, target: &UserId) -> Answer<Vec<i64>> {
     let mut limit = LIST_ROOMS_FIRST;
     loop {
-        let (ours, theirs) = try_join(joined(home, user, limit), joined(home, target, limit)).await?;
+        let (ours, theirs) =
+            try_join(memberships::joined(home, user, limit), memberships::joined(home, target, limit))
+                .await?;
         let ends = |rooms: &[i64]| rooms.len() < limit;
         match (ends(&ours), ends(&theirs)) {
             (true, true) => return Ok(common(&ours, &theirs)),
@@ -77,20 +79,6 @@ pub(super) async fn shared(home: &Home, user: &UserId, target: &UserId) -> Answe
             (false, false) => limit = limit.saturating_mul(LIST_GROWTH),
         }
     }
-}
-
-/// The rooms that `user` is joined to, in the order of their keys, at most `limit`. From memory, if the
-/// list is there and no longer than that.
-async fn joined(home: &Home, user: &UserId, limit: usize) -> Answer<Vec<i64>> {
-    let at_hand = memberships::at_hand(home, user).filter(|rooms| rooms.len() < limit);
-    let Some(rooms) = at_hand else {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        return Ok(store::mutual_rooms::joined(&home.db, user.as_str(), limit).await?);
-    };
-    let joined = rooms.iter().filter(|room| room.membership == "join");
-    let mut joined: Vec<i64> = joined.map(|room| room.room).collect();
-    joined.sort_unstable();
-    Ok(joined)
 }
 
 /// Those of `rooms` that `user` is joined to.

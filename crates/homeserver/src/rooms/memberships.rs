@@ -12,9 +12,14 @@ use crate::{Home, refusal::Answer};
 /// Bytes of memberships kept in memory.
 const BYTES_MAX: u64 = 32 * 1024 * 1024;
 
+/// Bytes of keys of joined rooms kept in memory.
+const JOINED_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
 /// Where users stand in all their rooms.
 pub struct Memberships {
     of_user: Cache<OwnedUserId, Arc<Vec<Member>>, ByBytes>,
+    /// Of those that they are joined to, the keys alone.
+    joined: Cache<OwnedUserId, Arc<Vec<i64>>, ByBytes>,
     /// Counts changes, so that a list read before one is not kept after it.
     changes: Mutex<u64>,
 }
@@ -28,9 +33,19 @@ impl Weighter<OwnedUserId, Arc<Vec<Member>>> for ByBytes {
     }
 }
 
+impl Weighter<OwnedUserId, Arc<Vec<i64>>> for ByBytes {
+    fn weight(&self, _: &OwnedUserId, rooms: &Arc<Vec<i64>>) -> u64 {
+        100 + 8 * rooms.len() as u64
+    }
+}
+
 impl Memberships {
     pub(super) fn new() -> Self {
-        Memberships { of_user: Cache::with_weighter(4_096, BYTES_MAX, ByBytes), changes: Mutex::new(0) }
+        Memberships {
+            of_user: Cache::with_weighter(4_096, BYTES_MAX, ByBytes),
+            joined: Cache::with_weighter(4_096, JOINED_BYTES_MAX, ByBytes),
+            changes: Mutex::new(0),
+        }
     }
 
     /// Notes that where `user` stands somewhere has changed.
@@ -38,12 +53,30 @@ impl Memberships {
         let mut changes = self.changes.lock();
         *changes += 1;
         self.of_user.remove(user);
+        self.joined.remove(user);
     }
 }
 
-/// What [`of_user`] answers, if that takes no question to the database.
-pub fn at_hand(home: &Home, user: &UserId) -> Option<Arc<Vec<Member>>> {
-    home.rooms.memberships.of_user.get(user)
+/// The keys of the rooms that `user` is joined to, in their order, at most `limit`. Whole lists of users of
+/// this server are kept: a change of theirs is heard of here.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn joined(home: &Home, user: &UserId, limit: usize) -> Answer<Arc<Vec<i64>>> {
+    let memory = &home.rooms.memberships;
+    if let Some(rooms) = memory.joined.get(user).filter(|rooms| rooms.len() < limit) {
+        return Ok(rooms);
+    }
+    let changes = *memory.changes.lock();
+    let rows_max = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rooms = Arc::new(store::mutual_rooms::joined(&home.db, user.as_str(), rows_max).await?);
+    if rooms.len() < limit && user.server_name() == home.server_name() {
+        let unchanged = memory.changes.lock();
+        if *unchanged == changes {
+            memory.joined.insert(user.to_owned(), rooms.clone());
+        }
+    }
+    Ok(rooms)
 }
 
 /// Where `user` stands in all the rooms in which it was ever mentioned, as durable now. Rows may be
