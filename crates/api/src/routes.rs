@@ -6,7 +6,7 @@ use crate::{
     client::{
         account, admin, capabilities, create_room, devices, directory, filter, membership, messages,
         mutual_rooms, profile, public_rooms, push, registration, relations, room_event, room_send,
-        room_state, room_summary, room_upgrade, session, third_party, user_directory, versions, voip,
+        room_state, room_summary, room_upgrade, session, sync, third_party, user_directory, versions, voip,
         well_known,
     },
     endpoint::{Endpoint, at, endpoint},
@@ -56,6 +56,8 @@ fn events() -> Vec<Endpoint> {
         // Filtering
         at(Method::POST, &both!("user/{user_id}/filter"), filter::create),
         at(Method::GET, &both!("user/{user_id}/filter/{filter_id}"), filter::get),
+        // Syncing
+        at(Method::GET, &both!("sync"), sync::get),
         // Getting events for a room
         endpoint(room_event::get),
         at(Method::GET, &both!("rooms/{room_id}/joined_members"), room_state::joined_members),

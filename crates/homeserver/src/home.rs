@@ -16,7 +16,7 @@ use ruma::{MilliSecondsSinceUnixEpoch, OwnedServerName, ServerName, UInt};
 use store::Db;
 use tokio::sync::watch;
 
-use crate::{accounts, bell::Bell, config::Config, rooms};
+use crate::{accounts, bell::Bell, config::Config, ephemera::Ephemera, lately::Lately, rooms};
 
 /// Who is at home: configuration, database, clock, dice, signing key, bell and caches. A handle:
 /// cloning it is cheap.
@@ -41,6 +41,12 @@ pub struct Inside {
     pub accounts: accounts::Memory,
     /// Rooms, events and states that are in memory.
     pub rooms: rooms::Memory,
+    /// Who is typing and who is about.
+    pub ephemera: Ephemera,
+    /// When account data of users was last set.
+    pub lately_account_data: Lately,
+    /// When receipts in rooms were last sent.
+    pub lately_receipts: Lately,
     requests: AtomicU64,
     /// True once the server is about to stop: long polls answer at once.
     pub stopping: watch::Sender<bool>,
@@ -51,7 +57,10 @@ impl Home {
     pub fn new(config: Config, db: Db, signing_key: SigningKey, clock: Clock, dice: Dice) -> Self {
         Home(Arc::new(Inside {
             accounts: accounts::Memory::new(&signing_key),
-            rooms: rooms::Memory::new(),
+            rooms: rooms::Memory::new(db.upto()),
+            ephemera: Ephemera::new(clock.now_ms()),
+            lately_account_data: Lately::new(db.upto()),
+            lately_receipts: Lately::new(db.upto()),
             bell: Bell::default(),
             stopping: watch::Sender::new(false),
             requests: AtomicU64::new(0),

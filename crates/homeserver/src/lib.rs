@@ -4,12 +4,16 @@ pub mod accounts;
 pub mod bell;
 pub mod config;
 pub mod directory;
+pub mod ephemera;
 pub mod filters;
 pub mod home;
+pub mod lately;
+pub mod presence;
 pub mod profiles;
 pub mod push;
 pub mod refusal;
 pub mod rooms;
+pub mod sync;
 pub mod token;
 pub mod who;
 

@@ -3,6 +3,7 @@
 //! [`database`] is the door to SQLite or PostgreSQL; the other files hold one part of Matrix each
 //! and say what may be asked and written there.
 
+pub mod account_data;
 pub mod accounts;
 pub mod aliases;
 pub mod database;
@@ -11,8 +12,10 @@ pub mod events;
 pub mod filters;
 pub mod members;
 pub mod mutual_rooms;
+pub mod presence;
 pub mod profiles;
 pub mod public_rooms;
+pub mod receipts;
 pub mod registration_tokens;
 pub mod relations;
 pub mod rooms;

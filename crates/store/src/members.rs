@@ -119,12 +119,12 @@ pub async fn get(db: &Db, user_id: &str, room: i64) -> Result<Option<Member>> {
     .await
 }
 
-/// All the rooms in which `user_id` was ever mentioned.
+/// All the rooms in which `user_id` was ever mentioned, by the rooms' keys.
 pub async fn of_user(db: &Db, user_id: &str) -> Result<Vec<Member>> {
     db.rows(
         "SELECT user_id, room, membership, pos, event_id, sender, display_name, avatar_url, forgotten,
             joined_upto
-         FROM membership WHERE user_id = $1",
+         FROM membership WHERE user_id = $1 ORDER BY room",
         &[user_id.into()],
     )
     .await
@@ -180,6 +180,19 @@ pub async fn guests(db: &Db, room: i64, limit: i64) -> Result<Vec<String>> {
             "SELECT m.user_id FROM membership m JOIN account a ON a.user_id = m.user_id
              WHERE m.room = $1 AND m.membership = 'join' AND a.kind = 'guest' LIMIT $2",
             &[room.into(), limit.into()],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|(user_id,)| user_id).collect())
+}
+
+/// The first users of `room` with this membership, in the order of their member events, without
+/// `except`; at most `limit`.
+pub async fn first(db: &Db, room: i64, membership: &str, except: &str, limit: i64) -> Result<Vec<String>> {
+    let rows = db
+        .rows::<(String,)>(
+            "SELECT user_id FROM membership WHERE room = $1 AND membership = $2 AND user_id <> $3
+             ORDER BY pos LIMIT $4",
+            &[room.into(), membership.into(), except.into(), limit.into()],
         )
         .await?;
     Ok(rows.into_iter().map(|(user_id,)| user_id).collect())

@@ -104,3 +104,15 @@ pub async fn ids(db: &Db, rooms: &[i64]) -> Result<Vec<String>> {
     let rows = db.rows::<(String,)>(sql, &[rooms.into()]).await?;
     Ok(rows.into_iter().map(|(room_id,)| room_id).collect())
 }
+
+/// The rooms of `user_id`, in whatever way, in which something happened after `since`.
+pub async fn changed(db: &Db, user_id: &str, since: i64) -> Result<Vec<i64>> {
+    let rows = db
+        .rows::<(i64,)>(
+            "SELECT room.room FROM membership JOIN room ON room.room = membership.room
+             WHERE membership.user_id = $1 AND room.last_pos > $2",
+            &[user_id.into(), since.into()],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|(room,)| room).collect())
+}

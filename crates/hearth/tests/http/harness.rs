@@ -229,6 +229,11 @@ impl Reply {
 }
 
 impl User {
+    /// Goes on with a server that was restarted, and listens elsewhere now.
+    pub fn moves_to(&mut self, server: &Server) {
+        self.base = server.base.clone();
+    }
+
     /// Any request; `path` begins with `/_matrix`, with placeholders encoded.
     pub async fn ask(&self, method: Method, path: &str, body: Option<&str>) -> Reply {
         let mut request = self.http.request(method, format!("{}{path}", self.base));

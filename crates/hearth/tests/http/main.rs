@@ -30,4 +30,5 @@ mod rooms_upgrade;
 mod scene;
 mod secrets;
 mod spaces;
+mod sync;
 mod user_directory;

@@ -1,6 +1,6 @@
 //! The rooms of a user, kept in memory for those who are about: every sync asks for them.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use parking_lot::Mutex;
 use quick_cache::{Weighter, sync::Cache};
@@ -17,18 +17,63 @@ const JOINED_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// Where users stand in all their rooms.
 pub struct Memberships {
-    of_user: Cache<OwnedUserId, Arc<Vec<Member>>, ByBytes>,
+    of_user: Cache<OwnedUserId, Arc<Standings>, ByBytes>,
     /// Of those that they are joined to, the keys alone.
     joined: Cache<OwnedUserId, Arc<Vec<i64>>, ByBytes>,
     /// Counts changes, so that a list read before one is not kept after it.
     changes: Mutex<u64>,
 }
 
+/// Where one user stands in all the rooms in which it was ever mentioned, by the rooms' keys.
+#[derive(Debug, Default)]
+pub struct Standings {
+    members: Vec<Member>,
+    /// Places in `members`, the last change first.
+    newest_first: Vec<u32>,
+}
+
+impl Standings {
+    fn new(members: Vec<Member>) -> Self {
+        let mut newest_first: Vec<u32> = (0..).take(members.len()).collect();
+        newest_first.sort_unstable_by_key(|place| std::cmp::Reverse(members[*place as usize].pos));
+        Standings { members, newest_first }
+    }
+
+    /// Where the user stands in `room`, if it was ever mentioned there.
+    pub fn in_room(&self, room: i64) -> Option<&Member> {
+        self.place(room).map(|place| &self.members[place])
+    }
+
+    /// The place of `room` in this list.
+    pub fn place(&self, room: i64) -> Option<usize> {
+        self.members.binary_search_by_key(&room, |member| member.room).ok()
+    }
+
+    /// What changed after the position `since`, the last first.
+    pub fn changed_after(&self, since: i64) -> impl Iterator<Item = &Member> {
+        let newest = self.newest_first.iter().map(|place| &self.members[*place as usize]);
+        newest.take_while(move |member| member.pos > since)
+    }
+
+    /// The position of the last change; 0 if there was none.
+    pub fn last_pos(&self) -> i64 {
+        self.changed_after(0).next().map_or(0, |member| member.pos)
+    }
+}
+
+impl Deref for Standings {
+    type Target = [Member];
+
+    fn deref(&self) -> &[Member] {
+        &self.members
+    }
+}
+
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<OwnedUserId, Arc<Vec<Member>>> for ByBytes {
-    fn weight(&self, _: &OwnedUserId, members: &Arc<Vec<Member>>) -> u64 {
+impl Weighter<OwnedUserId, Arc<Standings>> for ByBytes {
+    fn weight(&self, _: &OwnedUserId, members: &Arc<Standings>) -> u64 {
         100 + 300 * members.len() as u64
     }
 }
@@ -84,13 +129,13 @@ pub async fn joined(home: &Home, user: &UserId, limit: usize) -> Answer<Arc<Vec<
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn of_user(home: &Home, user: &UserId) -> Answer<Arc<Vec<Member>>> {
+pub async fn of_user(home: &Home, user: &UserId) -> Answer<Arc<Standings>> {
     let memory = &home.rooms.memberships;
     if let Some(members) = memory.of_user.get(user) {
         return Ok(members);
     }
     let changes = *memory.changes.lock();
-    let members = Arc::new(store::members::of_user(&home.db, user.as_str()).await?);
+    let members = Arc::new(Standings::new(store::members::of_user(&home.db, user.as_str()).await?));
     let unchanged = memory.changes.lock();
     if *unchanged == changes {
         memory.of_user.insert(user.to_owned(), members.clone());

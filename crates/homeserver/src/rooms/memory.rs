@@ -40,6 +40,9 @@ const VISIBILITIES_MAX: usize = 65_536;
 /// Events that a room keeps at hand for those who follow it.
 const TAIL_EVENTS_MAX: usize = 64;
 
+/// Changes of all rooms that are kept in the order in which they happened.
+const LATEST_CHANGES_MAX: usize = 4_096;
+
 /// Rooms that may stay in memory while nobody uses them.
 const IDLE_ROOMS_MAX: usize = 4_096;
 
@@ -51,6 +54,10 @@ pub struct Memory {
     loading: tokio::sync::Mutex<()>,
     /// When something last happened in each room, since the server started.
     last_change: DashMap<i64, i64>,
+    /// What happened last, in the order of positions.
+    latest: RwLock<Latest>,
+    /// The position at which the server started: what is in memory says nothing of before.
+    started: i64,
     /// The rooms of users, as the store has them.
     pub memberships: Memberships,
     /// When the last room was created.
@@ -85,21 +92,25 @@ impl Weighter<Root, Arc<Node>> for ByBytes {
     }
 }
 
-impl Default for Memory {
-    fn default() -> Self {
-        Self::new()
-    }
+/// The newest changes of all rooms.
+struct Latest {
+    /// Every change after this position is in `changes`.
+    since: i64,
+    /// Position and room.
+    changes: VecDeque<(i64, i64)>,
 }
 
 impl Memory {
-    /// Nothing in memory.
-    pub fn new() -> Self {
+    /// Nothing in memory yet; `started` is the newest position.
+    pub fn new(started: i64) -> Self {
         // An event has about a kilobyte, a node half of one: the estimates only size the tables.
         Memory {
             by_id: DashMap::new(),
             by_key: DashMap::new(),
             loading: tokio::sync::Mutex::new(()),
             last_change: DashMap::new(),
+            latest: RwLock::new(Latest { since: started, changes: VecDeque::new() }),
+            started,
             memberships: Memberships::new(),
             births: Births::default(),
             summaries: Summaries::default(),
@@ -114,6 +125,39 @@ impl Memory {
     /// Notes that something happened in a room. Called on the writer, before `pos` is published.
     pub fn changed(&self, room: i64, pos: i64) {
         self.last_change.insert(room, pos);
+        let mut latest = self.latest.write();
+        latest.changes.push_back((pos, room));
+        if latest.changes.len() > LATEST_CHANGES_MAX
+            && let Some((oldest, _)) = latest.changes.pop_front()
+        {
+            latest.since = oldest;
+        }
+    }
+
+    /// The rooms in which something happened after `since`, each once, if that is at hand and those
+    /// are at most `count` changes.
+    pub fn changed_after(&self, since: i64, count: usize) -> Option<Vec<i64>> {
+        let latest = self.latest.read();
+        if latest.since > since {
+            return None;
+        }
+        let newer = latest.changes.iter().rev().take_while(|(pos, _)| *pos > since);
+        let mut rooms = Vec::new();
+        for (seen, (_, room)) in newer.enumerate() {
+            if seen == count {
+                return None;
+            }
+            rooms.push(*room);
+        }
+        drop(latest);
+        rooms.sort_unstable();
+        rooms.dedup();
+        Some(rooms)
+    }
+
+    /// The position at which the server started.
+    pub fn started(&self) -> i64 {
+        self.started
     }
 
     /// The position of what last happened in a room, if that was since the server started.

@@ -1,0 +1,182 @@
+//! What is only known while the server runs: who is typing, and who is about.
+//!
+//! Every change has a serial number, in one order for all of them. `/sync` tells clients up to which
+//! one they have seen, beside the position. The numbers go on from the clock, so that a token from
+//! before a restart is never mistaken for one of now.
+
+use std::collections::{BTreeMap, HashMap};
+
+use parking_lot::RwLock;
+use ruma::{OwnedUserId, UserId};
+
+use crate::presence::Presence;
+
+/// Users who are shown as typing in one room at once.
+pub const TYPING_USERS_MAX: usize = 100;
+
+/// Typing and presence.
+pub struct Ephemera(RwLock<Inside>);
+
+struct Inside {
+    /// Of the last change.
+    serial: u64,
+    /// The serial with which the server started.
+    started: u64,
+    typing: HashMap<i64, Typing>,
+    /// Rooms by the serial of their last change.
+    typing_by_serial: BTreeMap<u64, i64>,
+    presence: HashMap<OwnedUserId, Known>,
+    /// Users by the serial of their last change.
+    presence_by_serial: BTreeMap<u64, OwnedUserId>,
+}
+
+/// Who is typing in a room, and until when (milliseconds since 1970).
+#[derive(Default)]
+struct Typing {
+    serial: u64,
+    until_ms: BTreeMap<OwnedUserId, i64>,
+}
+
+struct Known {
+    serial: u64,
+    presence: Presence,
+}
+
+impl Ephemera {
+    /// Nobody is known to be about. `now_ms` is the time since 1970.
+    pub fn new(now_ms: i64) -> Self {
+        let started = u64::try_from(now_ms).unwrap_or(0).max(1);
+        Ephemera(RwLock::new(Inside {
+            serial: started,
+            started,
+            typing: HashMap::new(),
+            typing_by_serial: BTreeMap::new(),
+            presence: HashMap::new(),
+            presence_by_serial: BTreeMap::new(),
+        }))
+    }
+
+    /// The serial of the last change.
+    pub fn serial(&self) -> u64 {
+        self.0.read().serial
+    }
+
+    /// The serial to go on from: `seen` if it is one of this run of the server, else 0.
+    pub fn known(&self, seen: u64) -> u64 {
+        let inside = self.0.read();
+        if (inside.started..=inside.serial).contains(&seen) { seen } else { 0 }
+    }
+
+    /// Notes that `user` types in `room` until `until_ms`, or has stopped. Answers whether the list of
+    /// who types has changed.
+    pub fn set_typing(&self, room: i64, user: &UserId, until_ms: Option<i64>) -> bool {
+        let mut inside = self.0.write();
+        let typing = inside.typing.entry(room).or_default();
+        let full = typing.until_ms.len() >= TYPING_USERS_MAX && !typing.until_ms.contains_key(user);
+        let changed = match until_ms {
+            Some(_) if full => false,
+            Some(until_ms) => typing.until_ms.insert(user.to_owned(), until_ms).is_none(),
+            None => typing.until_ms.remove(user).is_some(),
+        };
+        if changed {
+            inside.typing_changed(room);
+        }
+        changed
+    }
+
+    /// Lets those stop typing whose time is over. Answers the rooms where that changed who types, and
+    /// whether anybody is typing still.
+    pub fn stop_typing(&self, now_ms: i64) -> (Vec<i64>, bool) {
+        let mut inside = self.0.write();
+        let mut changed = Vec::new();
+        let mut still = false;
+        for (room, typing) in &mut inside.typing {
+            let before = typing.until_ms.len();
+            typing.until_ms.retain(|_, until_ms| *until_ms > now_ms);
+            if typing.until_ms.len() != before {
+                changed.push(*room);
+            }
+            still |= !typing.until_ms.is_empty();
+        }
+        changed.iter().for_each(|room| inside.typing_changed(*room));
+        (changed, still)
+    }
+
+    /// Who types in `room`, if that changed after the serial `since`; with 0, if anybody types.
+    pub fn typing(&self, room: i64, since: u64) -> Option<Vec<OwnedUserId>> {
+        let inside = self.0.read();
+        let typing = inside.typing.get(&room).filter(|typing| typing.serial > since)?;
+        let nothing_new = since == 0 && typing.until_ms.is_empty();
+        (!nothing_new).then(|| typing.until_ms.keys().cloned().collect())
+    }
+
+    /// The rooms where who types changed after the serial `since`.
+    pub fn typing_changed_after(&self, since: u64) -> Vec<i64> {
+        let inside = self.0.read();
+        inside.typing_by_serial.range(since.saturating_add(1)..).map(|(_, room)| *room).collect()
+    }
+
+    /// What is known of `user`.
+    pub fn presence(&self, user: &UserId) -> Option<Presence> {
+        self.0.read().presence.get(user).map(|known| known.presence.clone())
+    }
+
+    /// Notes what is known of `user`; `tell` whether others are to learn of it.
+    pub fn set_presence(&self, user: &UserId, presence: Presence, tell: bool) {
+        let mut inside = self.0.write();
+        let before = inside.presence.get(user).map(|known| known.serial);
+        let serial = if tell { inside.next() } else { before.unwrap_or(0) };
+        if tell {
+            before.map(|before| inside.presence_by_serial.remove(&before));
+            inside.presence_by_serial.insert(serial, user.to_owned());
+        }
+        inside.presence.insert(user.to_owned(), Known { serial, presence });
+    }
+
+    /// Those of whom something changed after the serial `since`.
+    pub fn presence_changed_after(&self, since: u64) -> Vec<(OwnedUserId, Presence)> {
+        let inside = self.0.read();
+        let users = inside.presence_by_serial.range(since.saturating_add(1)..).map(|(_, user)| user);
+        users.filter_map(|user| Some((user.clone(), inside.presence.get(user)?.presence.clone()))).collect()
+    }
+
+    /// Changes what is known of everybody; `change` answers whether others are to learn of it. Answers
+    /// of whom they are.
+    pub fn update_presence(
+        &self,
+        mut change: impl FnMut(&UserId, &mut Presence) -> bool,
+    ) -> Vec<OwnedUserId> {
+        let mut inside = self.0.write();
+        let mut changed = Vec::new();
+        for (user, known) in &mut inside.presence {
+            if change(user, &mut known.presence) {
+                changed.push(user.clone());
+            }
+        }
+        for user in &changed {
+            let serial = inside.next();
+            if let Some(known) = inside.presence.get_mut(user) {
+                let before = std::mem::replace(&mut known.serial, serial);
+                inside.presence_by_serial.remove(&before);
+                inside.presence_by_serial.insert(serial, user.clone());
+            }
+        }
+        changed
+    }
+}
+
+impl Inside {
+    fn next(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+
+    fn typing_changed(&mut self, room: i64) {
+        let serial = self.next();
+        if let Some(typing) = self.typing.get_mut(&room) {
+            let before = std::mem::replace(&mut typing.serial, serial);
+            self.typing_by_serial.remove(&before);
+            self.typing_by_serial.insert(serial, room);
+        }
+    }
+}

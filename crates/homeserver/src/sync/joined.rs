@@ -1,0 +1,95 @@
+//! A room in which the user is joined.
+
+use store::members::Member;
+
+use super::{
+    account_data, ephemeral,
+    look::Look,
+    state::{self, Extent},
+    stays::Stays,
+    summary::Summary,
+    timeline::{self, Stretch, Timeline},
+    unread, write,
+};
+use crate::{
+    refusal::Answer,
+    rooms::{self, Room, show, visibility::Viewer},
+    token::Token,
+};
+
+/// Writes the room as a member of `rooms.join`, if there is anything to tell.
+///
+/// # Errors
+/// If the database does not answer.
+pub(super) async fn write(look: &Look, out: &mut String, member: &Member) -> Answer<()> {
+    let room = rooms::find_by_key(&look.home, member.room).await?;
+    if !look.ask.filter.rooms.admit(room.room_id.as_str()) {
+        return Ok(());
+    }
+    let viewer = look.viewer(member);
+    let known = known(look, &room, member).await?;
+    let stretch = Stretch { since: known.unwrap_or(0), upto: look.upto.pos, all_visible: known.is_some() };
+    let timeline = timeline::cut(look, &room, &viewer, stretch).await?;
+    let extent = match known {
+        Some(since) if !look.ask.full_state => Extent::Since(since),
+        _ => Extent::Whole,
+    };
+    let is_new = known.is_none() || look.ask.full_state;
+    let summary = Summary::of(look, &room, &timeline, is_new).await?;
+    let state = state::events(look, &room, &timeline, extent, summary.heroes()).await?;
+    let ephemeral = ephemeral::of(look, &room, is_new).await?;
+    let account_data = account_data::of_room(look, &room, known.is_none()).await?;
+    let nothing = timeline.events.is_empty()
+        && !timeline.limited
+        && state.is_empty()
+        && ephemeral.is_empty()
+        && account_data.is_empty();
+    if nothing && !is_new {
+        return Ok(());
+    }
+    let unread = unread::counts(&look.home, &room, member, look.upto.pos).await?;
+    write::key(out, room.room_id.as_str());
+    out.push_str(r#"{"summary":"#);
+    summary.write(out);
+    out.push(',');
+    state::write(look, out, &state);
+    out.push_str(r#","timeline":"#);
+    write_timeline(look, out, &room, &viewer, &timeline).await?;
+    out.push_str(r#","ephemeral":"#);
+    ephemeral.write(out);
+    out.push_str(r#","account_data":"#);
+    account_data::write(out, account_data);
+    unread.write(out, look.ask.filter.timeline.unread_thread_notifications);
+    out.push('}');
+    Ok(())
+}
+
+/// The position at which the client knows the room: where it stands, if the user was joined then and
+/// ever since.
+async fn known(look: &Look, room: &Room, member: &Member) -> Answer<Option<i64>> {
+    let Some(since) = look.since else { return Ok(None) };
+    if member.pos <= since.pos {
+        return Ok(Some(since.pos));
+    }
+    let stays = Stays::of(look, room, member, since.pos).await?;
+    Ok(stays.joined_all_the_time(member.pos + 1).then_some(since.pos))
+}
+
+/// Writes a timeline: `{"events":[…],"limited":…,"prev_batch":…}`.
+pub(super) async fn write_timeline(
+    look: &Look,
+    out: &mut String,
+    room: &Room,
+    viewer: &Viewer,
+    timeline: &Timeline,
+) -> Answer<()> {
+    let shown = show::events(&look.home, room, viewer, &timeline.events, look.form(timeline.limited)).await?;
+    out.push_str(r#"{"events":"#);
+    show::write_list(out, &shown);
+    out.push_str(r#","limited":"#);
+    out.push_str(if timeline.limited { "true" } else { "false" });
+    out.push_str(r#","prev_batch":"#);
+    write::text(out, &Token::after(timeline.start).to_string());
+    out.push('}');
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Which rooms a sync tells of.
+
+use std::collections::BTreeSet;
+
+use store::{account_data, members::Member};
+
+use super::look::Look;
+use crate::{refusal::Answer, rooms};
+
+/// A room to tell of, by its place among the user's rooms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// The user is joined.
+    Join(usize),
+    /// The user is invited.
+    Invite(usize),
+    /// The user has knocked.
+    Knock(usize),
+    /// The user has left, or was made to.
+    Leave(usize),
+}
+
+/// The rooms to tell of, section by section.
+pub(super) struct Plan {
+    pub(super) entries: Vec<Entry>,
+}
+
+impl Plan {
+    /// Finds the rooms that `look` has to tell of.
+    pub(super) async fn of(look: &Look) -> Answer<Self> {
+        let places =
+            if look.is_whole() { (0..look.standings.len()).collect() } else { changed(look).await? };
+        let mut sections: [Vec<Entry>; 4] = Default::default();
+        for place in places {
+            let member = &look.standings[place];
+            match &*member.membership {
+                "join" => sections[0].push(Entry::Join(place)),
+                "invite" => sections[1].push(Entry::Invite(place)),
+                "knock" => sections[2].push(Entry::Knock(place)),
+                _ if is_left(look, member) => sections[3].push(Entry::Leave(place)),
+                _ => {}
+            }
+        }
+        Ok(Plan { entries: sections.concat() })
+    }
+}
+
+/// Whether the room of somebody who is gone is to be told of.
+fn is_left(look: &Look, member: &Member) -> bool {
+    let news = look.since.is_some_and(|since| member.pos > since.pos);
+    news || (look.is_whole() && look.ask.filter.include_leave && !member.forgotten)
+}
+
+/// Where, among the user's rooms, something changed.
+async fn changed(look: &Look) -> Answer<BTreeSet<usize>> {
+    let (since, serial) = (look.since_pos(), look.since_serial());
+    let standings = &look.standings;
+    let place = |room: i64| standings.place(room);
+    let mut places: BTreeSet<usize> =
+        standings.changed_after(since).filter_map(|member| place(member.room)).collect();
+    let mut joined = |room: i64| {
+        if let Some(place) = place(room).filter(|place| standings[*place].membership == "join") {
+            places.insert(place);
+        }
+    };
+    look.account_data.keys().filter(|room| **room != account_data::GLOBAL).for_each(|room| joined(*room));
+    look.home.ephemera.typing_changed_after(serial).into_iter().for_each(&mut joined);
+    rooms_changed(look, since).await?.into_iter().for_each(joined);
+    Ok(places)
+}
+
+/// The rooms in which something happened after `since`; perhaps others than the user's.
+async fn rooms_changed(look: &Look, since: i64) -> Answer<Vec<i64>> {
+    let memory: &rooms::Memory = &look.home.rooms;
+    if since < memory.started() {
+        return Ok(store::rooms::changed(&look.home.db, look.user().as_str(), since).await?);
+    }
+    if let Some(changed) = memory.changed_after(since, look.standings.len().max(8)) {
+        return Ok(changed);
+    }
+    let last_change = |room: i64| memory.last_change(room).is_some_and(|last| last > since);
+    Ok(look.standings.iter().map(|member| member.room).filter(|room| last_change(*room)).collect())
+}

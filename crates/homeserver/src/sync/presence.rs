@@ -1,0 +1,53 @@
+//! Who, of those the user shares a room with, came or went.
+
+use std::collections::HashSet;
+
+use rules::filter::Subject;
+use ruma::{OwnedUserId, UserId};
+
+use super::{look::Look, write};
+use crate::{
+    presence::{self, Presence},
+    refusal::Answer,
+};
+
+/// Writes `{"events":[…]}`; answers whether there is any.
+///
+/// # Errors
+/// If the database does not answer.
+pub(super) async fn write(look: &Look, out: &mut String) -> Answer<bool> {
+    let changed = changed(look).await?;
+    let now_ms = look.home.clock.now_ms();
+    let any = !changed.is_empty();
+    write::events(out, changed, |out, (user, presence)| {
+        out.push_str(r#"{"type":"m.presence","sender":"#);
+        write::text(out, user.as_str());
+        out.push_str(r#","content":"#);
+        write::value(out, &presence.content(now_ms));
+        out.push('}');
+    });
+    Ok(any)
+}
+
+async fn changed(look: &Look) -> Answer<Vec<(OwnedUserId, Presence)>> {
+    if look.ask.filter.presence.admits_nothing() {
+        return Ok(Vec::new());
+    }
+    let serial = if look.ask.full_state { 0 } else { look.since_serial() };
+    let mut changed = look.home.ephemera.presence_changed_after(serial);
+    changed.retain(|(user, _)| {
+        look.ask.filter.presence.admits_subject(&Subject {
+            event_type: "m.presence",
+            sender: Some(user.as_str()),
+            room_id: None,
+            has_url: false,
+        })
+    });
+    if changed.is_empty() {
+        return Ok(changed);
+    }
+    let about: HashSet<&UserId> = changed.iter().map(|(user, _)| &**user).collect();
+    let seen = presence::seen_by(&look.home, look.user(), &look.standings, &about).await?;
+    changed.retain(|(user, _)| seen.contains(user));
+    Ok(changed)
+}
