@@ -4,8 +4,8 @@ use http::Method;
 
 use crate::{
     client::{
-        account, admin, capabilities, create_room, devices, directory, filter, membership, messages,
-        mutual_rooms, profile, public_rooms, push, registration, relations, room_event, room_send,
+        account, admin, capabilities, create_room, delayed_events, devices, directory, filter, membership,
+        messages, mutual_rooms, profile, public_rooms, push, registration, relations, room_event, room_send,
         room_state, room_summary, room_upgrade, session, sync, third_party, user_directory, versions, voip,
         well_known,
     },
@@ -80,6 +80,12 @@ fn events() -> Vec<Endpoint> {
         at(Method::PUT, &both!("rooms/{room_id}/state/{event_type}/{state_key}"), room_send::set_state),
         at(Method::PUT, &both!("rooms/{room_id}/send/{event_type}/{txn_id}"), room_send::send),
         endpoint(room_send::redact),
+        // Delayed events (MSC4140)
+        at(Method::PUT, &[delayed_events::SCHEDULE_PATH], delayed_events::schedule),
+        at(Method::GET, &[delayed_events::LIST_PATH], delayed_events::list),
+        at(Method::GET, &[delayed_events::ONE_PATH], delayed_events::get),
+        at(Method::POST, &[delayed_events::ONE_PATH], delayed_events::update),
+        at(Method::POST, &[delayed_events::ACT_PATH], delayed_events::act),
     ]
 }
 

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use homeserver::{Clock, Dice, Home, accounts, bell, config::Config};
+use homeserver::{Clock, Dice, Home, accounts, bell, config::Config, rooms};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rules::signing_key::SigningKey;
 use store::{Batch, Db};
@@ -160,6 +160,7 @@ impl Server {
         loops.spawn(note_who_is_seen(home.clone()));
         loops.spawn(leave_for_the_deactivated(home.clone()));
         loops.spawn(sweep_sessions(home.clone()));
+        loops.spawn(send_what_was_delayed(home.clone()));
         if let Some((door, kept)) = self.metrics {
             loops.spawn(door.serve(home.stopping.subscribe(), DRAIN_MAX));
             loops.spawn(forget_old_figures(kept));
@@ -233,6 +234,11 @@ async fn leave_for_the_deactivated(home: Home) {
 /// Forgets sessions and tokens that are good for nothing any more.
 async fn sweep_sessions(home: Home) {
     accounts::sweeping::keep_sweeping(&home).await;
+}
+
+/// Sends delayed events when they are due.
+async fn send_what_was_delayed(home: Home) {
+    rooms::delayed_events::keep_sending(&home).await;
 }
 
 async fn forget_old_figures(kept: PrometheusHandle) {

@@ -82,6 +82,8 @@ pub struct Unsigned<'a> {
     pub redacted_because_json: Option<&'a str>,
     /// The transaction id, only for the device that sent the event.
     pub transaction_id: Option<&'a str>,
+    /// The id under which the event was delayed (MSC4140), only for its sender.
+    pub delay_id: Option<&'a str>,
     /// The bundled aggregations: an object by relation type.
     pub relations_json: Option<&'a str>,
     /// A list of stripped state, with an invite.
@@ -113,6 +115,9 @@ impl Unsigned<'_> {
         }
         if let Some(transaction_id) = self.transaction_id {
             push_string(&mut out, r#","transaction_id":"#, transaction_id);
+        }
+        if let Some(delay_id) = self.delay_id {
+            push_string(&mut out, r#","org.matrix.msc4140.delay_id":"#, delay_id);
         }
         if out.is_empty() {
             return None;

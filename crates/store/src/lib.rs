@@ -7,6 +7,7 @@ pub mod account_data;
 pub mod accounts;
 pub mod aliases;
 pub mod database;
+pub mod delayed_events;
 pub mod devices;
 pub mod events;
 pub mod filters;

@@ -1,6 +1,6 @@
 //! `GET /_matrix/client/v3/capabilities`
 
-use homeserver::{Answer, Home, config::ROOM_VERSIONS, who::Kind};
+use homeserver::{Answer, Home, config::ROOM_VERSIONS, rooms::delayed_events, who::Kind};
 use serde_json::{Map, Value, json};
 
 use crate::{answer::Json, caller::DeviceOrGuest, plain::Plain};
@@ -19,6 +19,10 @@ pub async fn get(home: Home, DeviceOrGuest(who): DeviceOrGuest, _: Plain) -> Ans
         "m.set_displayname": named,
         "m.set_avatar_url": named,
         "m.3pid_changes": { "enabled": false },
+        "org.matrix.msc4140.delayed_events": {
+            "max_delay_ms": delayed_events::DELAY_MS_MAX,
+            "max_scheduled": delayed_events::SCHEDULED_MAX,
+        },
         "m.forget_forced_upon_leave": { "enabled": false },
     });
     if who.admin {

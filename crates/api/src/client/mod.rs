@@ -4,6 +4,7 @@ pub mod account;
 pub mod admin;
 pub mod capabilities;
 pub mod create_room;
+pub mod delayed_events;
 pub mod devices;
 pub mod directory;
 pub mod filter;

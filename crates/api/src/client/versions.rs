@@ -11,8 +11,11 @@ const VERSIONS: [&str; 27] = [
 ];
 
 /// Features outside of these versions that clients may use.
-const UNSTABLE_FEATURES: [&str; 2] =
-    ["uk.half-shot.msc2666.query_mutual_rooms", "uk.half-shot.msc2666.query_mutual_rooms.stable"];
+const UNSTABLE_FEATURES: [&str; 3] = [
+    "org.matrix.msc4140",
+    "uk.half-shot.msc2666.query_mutual_rooms",
+    "uk.half-shot.msc2666.query_mutual_rooms.stable",
+];
 
 /// `GET /_matrix/client/versions`: what this server speaks.
 pub async fn get(_: Home, _: Anyone, _: versions::Request) -> Answer<versions::Response> {

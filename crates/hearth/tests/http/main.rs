@@ -6,6 +6,7 @@
 
 mod absent;
 mod account;
+mod delayed_events;
 mod devices;
 mod directory;
 mod errors;

@@ -1,11 +1,11 @@
-//! Sweeping: forgets sessions and tokens that are good for nothing any more.
+//! Sweeping: forgets sessions, tokens and outcomes that are good for nothing any more.
 
 use std::time::Duration;
 
 use store::Batch;
 
 use super::uia::SESSION_LIFE_MS;
-use crate::{Home, refusal::Answer};
+use crate::{Home, refusal::Answer, rooms};
 
 /// How often it is swept.
 const SWEPT_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -37,6 +37,7 @@ pub async fn sweep(home: &Home) -> Answer<()> {
     let mut batch = Batch::new();
     store::uia::sweep(&mut batch, now_ms - SESSION_LIFE_MS);
     store::tokens::sweep(&mut batch, now_ms - EXPIRED_KEPT_MS);
+    rooms::delayed_events::sweep(&mut batch, now_ms);
     home.db.commit(batch).await?;
     Ok(())
 }

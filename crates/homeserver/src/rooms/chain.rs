@@ -14,13 +14,14 @@ use rules::{
     state_tree::{Entry, Root},
 };
 use ruma::{
-    CanonicalJsonObject, EventId, MilliSecondsSinceUnixEpoch, OwnedDeviceId, OwnedEventId, OwnedRoomId,
-    OwnedTransactionId, OwnedUserId, RoomVersionId, room_version_rules::RoomVersionRules,
+    CanonicalJsonObject, DeviceId, EventId, MilliSecondsSinceUnixEpoch, OwnedDeviceId, OwnedEventId,
+    OwnedRoomId, OwnedTransactionId, OwnedUserId, RoomVersionId, room_version_rules::RoomVersionRules,
 };
 use store::{Batch, PosRef, Value};
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
+    delayed_events,
     effects::{self, Effect},
     memory::{self, Head, Newest, Room},
     state,
@@ -70,6 +71,22 @@ impl Txn {
     pub fn key(&self) -> String {
         format!("{}/{}", self.scope, self.txn_id)
     }
+
+    /// The same, of this user.
+    pub(super) fn key_of(&self, sender: &ruma::UserId) -> String {
+        format!("{sender} {} {}", self.device_id, self.key())
+    }
+
+    /// The sending of a delayed event, which happens once, whoever begins it. Belongs to no device, for
+    /// none has an empty id.
+    pub(super) fn of_delay(delay_id: &str) -> Self {
+        Txn { device_id: "".into(), scope: "delayed_event".to_owned(), txn_id: delay_id.into() }
+    }
+
+    /// Whether the transactions of this device are delayed events.
+    pub(super) fn is_delay(device_id: &DeviceId) -> bool {
+        device_id.as_str().is_empty()
+    }
 }
 
 impl Intent {
@@ -106,10 +123,7 @@ impl Intent {
 /// redaction of nothing.
 pub async fn append(home: &Home, room: &Arc<Room>, intent: Intent) -> Answer<OwnedEventId> {
     let _alone = match &intent.txn {
-        Some(txn) => {
-            let key = format!("{} {} {}", intent.sender, txn.device_id, txn.key());
-            Some(home.rooms.txns.alone(key).await)
-        }
+        Some(txn) => Some(home.rooms.txns.alone(txn.key_of(&intent.sender)).await),
         None => None,
     };
     for _ in 0..ATTEMPTS_MAX {
@@ -151,6 +165,9 @@ pub async fn append_all(home: &Home, room: &Arc<Room>, intents: &[Intent]) -> An
 /// What an earlier request with the same transaction id led to.
 pub async fn done_before(home: &Home, intent: &Intent) -> Answer<Option<OwnedEventId>> {
     let Some(txn) = &intent.txn else { return Ok(None) };
+    if Txn::is_delay(&txn.device_id) {
+        return delayed_events::done_before(home, txn.txn_id.as_str()).await;
+    }
     let (user, device) = (intent.sender.as_str(), txn.device_id.as_str());
     let event_id = store::events::of_txn(&home.db, user, device, &txn.key()).await?;
     Ok(event_id.and_then(|event_id| EventId::parse(event_id).ok()))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rules::{event::Event, power_levels::PowerLevels, redaction, state_tree::Root};
 use ruma::{OwnedEventId, OwnedUserId, UserId, events::room::member::MembershipState};
 use serde::Deserialize;
-use store::{PosRef, Positions, events::NewEvent, members::NewMember};
+use store::{PosRef, Positions, delayed_events::Outcome, events::NewEvent, members::NewMember};
 
 use super::{
     chain::{Chain, Txn},
@@ -107,8 +107,11 @@ pub(super) fn store(home: &Home, chain: &mut Chain, effect: &Effect) -> Answer<(
     let Effect { pos, event, .. } = effect;
     let room = chain.room_key();
     let (event_id, sender) = (event.event_id().as_str(), event.sender().as_str());
-    if let Some(txn) = &effect.txn {
-        let now_ms = home.clock.now_ms();
+    let now_ms = home.clock.now_ms();
+    if let Some(txn) = effect.txn.as_ref().filter(|txn| Txn::is_delay(&txn.device_id)) {
+        let sent = Outcome::Sent(event_id.to_owned());
+        store::delayed_events::finalise(&mut chain.batch, txn.txn_id.as_str(), sent, now_ms);
+    } else if let Some(txn) = &effect.txn {
         store::events::claim_txn(
             &mut chain.batch,
             sender,

@@ -25,7 +25,10 @@ use store::rooms::StoredRoom;
 use crate::{
     Home,
     refusal::{Answer, Refusal},
-    rooms::{TimelineEvent, create::Births, memberships::Memberships, summary::Summaries, txns::Txns},
+    rooms::{
+        TimelineEvent, create::Births, delayed_events::Delays, memberships::Memberships, summary::Summaries,
+        txns::Txns,
+    },
 };
 
 /// Bytes of events kept in memory.
@@ -66,6 +69,8 @@ pub struct Memory {
     pub summaries: Summaries,
     /// Requests with a transaction id that are under way.
     pub(super) txns: Txns,
+    /// Wakes the loop that sends delayed events.
+    pub(super) delays: Delays,
     /// Counts redactions, so that an event read before one is not kept after it.
     redactions: Mutex<u64>,
     /// Parsed events. Written by [`Memory::keep`] and [`Memory::replace`] alone.
@@ -115,6 +120,7 @@ impl Memory {
             births: Births::default(),
             summaries: Summaries::default(),
             txns: Txns::default(),
+            delays: Delays::default(),
             redactions: Mutex::default(),
             events: Cache::with_weighter(16_384, EVENT_BYTES_MAX, ByBytes),
             nodes: Cache::with_weighter(16_384, NODE_BYTES_MAX, ByBytes),

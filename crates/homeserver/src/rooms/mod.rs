@@ -8,6 +8,7 @@ mod aggregations;
 pub mod chain;
 pub mod context;
 pub mod create;
+pub mod delayed_events;
 mod effects;
 mod erased;
 pub mod membership;

@@ -18,8 +18,22 @@ pub async fn send(
     who: &Device,
     room_id: &RoomId,
     event_type: &str,
-    mut content: CanonicalJsonObject,
+    content: CanonicalJsonObject,
     txn_id: OwnedTransactionId,
+) -> Answer<OwnedEventId> {
+    let scope = format!("send/{room_id}/{event_type}");
+    let txn = Txn { device_id: who.device_id.clone(), scope, txn_id };
+    send_once(home, who, room_id, event_type, content, txn).await
+}
+
+/// [`send`] in any transaction.
+pub(super) async fn send_once(
+    home: &Home,
+    who: &Device,
+    room_id: &RoomId,
+    event_type: &str,
+    mut content: CanonicalJsonObject,
+    txn: Txn,
 ) -> Answer<OwnedEventId> {
     let room = memory::find(home, room_id).await?;
     let mut redacts = None;
@@ -33,12 +47,10 @@ pub async fn send(
     } else {
         who.may_act()?;
     }
-    let scope = format!("send/{room_id}/{event_type}");
-    let txn = Some(Txn { device_id: who.device_id.clone(), scope, txn_id });
     let intent = Intent {
         redacts,
         by_administrator: who.admin,
-        txn,
+        txn: Some(txn),
         ..Intent::message(who.user(), event_type, content)
     };
     relations::check(home, &room, &intent).await?;

@@ -10,7 +10,7 @@ use ruma::{
 };
 
 use super::{
-    Chain, Intent, Room, append,
+    Chain, Intent, Room, Txn, append,
     chain::{ATTEMPTS_MAX, Failed},
     membership::{self, Change, Move},
     state,
@@ -38,6 +38,19 @@ pub async fn set_state(
     (event_type, state_key): (&str, &str),
     content: CanonicalJsonObject,
 ) -> Answer<OwnedEventId> {
+    set_state_once(home, who, room, (event_type, state_key), content, None).await
+}
+
+/// [`set_state`] in a transaction. Memberships, and closing a room to guests, can be repeated and happen
+/// without one.
+pub(super) async fn set_state_once(
+    home: &Home,
+    who: &Device,
+    room: &Arc<Room>,
+    (event_type, state_key): (&str, &str),
+    content: CanonicalJsonObject,
+    txn: Option<Txn>,
+) -> Answer<OwnedEventId> {
     if event_type == "m.room.member" {
         return set_member(home, who, room, state_key, content).await;
     }
@@ -52,7 +65,7 @@ pub async fn set_state(
         }
         _ => {}
     }
-    append(home, room, Intent::state(who.user(), event_type, state_key, content)).await
+    append(home, room, Intent { txn, ..Intent::state(who.user(), event_type, state_key, content) }).await
 }
 
 fn says(content: &CanonicalJsonObject, key: &str, value: &str) -> bool {

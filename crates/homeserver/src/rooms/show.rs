@@ -14,7 +14,7 @@ use rules::{
 };
 use ruma::{DeviceId, EventId, OwnedEventId, events::room::member::MembershipState};
 
-use super::{Room, TimelineEvent, aggregations, erased, state, timeline, visibility::Viewer};
+use super::{Room, TimelineEvent, Txn, aggregations, erased, state, timeline, visibility::Viewer};
 use crate::{
     Home,
     refusal::{Answer, Refusal},
@@ -208,11 +208,9 @@ impl Around {
     ) -> Shown {
         let replaced = event.replaces.as_deref().and_then(|id: &EventId| self.replaced.get(id));
         let redaction = event.redacted_by.as_deref().and_then(|id: &EventId| self.redactions.get(id));
-        let own = |device: &DeviceId| {
-            let (sender, txn_id) = event.txn.as_ref()?;
-            let is_own = viewer.user() == Some(event.event.sender()) && **sender == *device;
-            is_own.then_some(txn_id.as_str())
-        };
+        let own = event.txn.as_ref().filter(|_| viewer.user() == Some(event.event.sender()));
+        let of_device = |device: &DeviceId| own.filter(|(sender, _)| **sender == *device);
+        let delayed = own.filter(|(sender, _)| Txn::is_delay(sender));
         let unsigned = Unsigned {
             age_ms: Some(age_ms(event, now_ms)),
             membership,
@@ -220,7 +218,8 @@ impl Around {
             prev_sender: replaced.map(|event| event.sender()),
             replaces_state: replaced.map(|event| event.event_id()),
             redacted_because_json: redaction.map(String::as_str),
-            transaction_id: form.device.and_then(own),
+            transaction_id: form.device.and_then(of_device).map(|(_, txn_id)| txn_id.as_str()),
+            delay_id: delayed.map(|(_, delay_id)| delay_id.as_str()),
             relations_json: relations,
             ..Unsigned::default()
         };

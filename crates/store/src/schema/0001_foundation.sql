@@ -225,3 +225,25 @@ CREATE TABLE presence (
     status_msg     TEXT,
     last_active_ts BIGINT NOT NULL
 ) /* WITHOUT ROWID */;
+
+-- What users want to happen in a room later (MSC4140), and for a while what became of it.
+CREATE TABLE delayed_event (
+    delay_id     TEXT NOT NULL PRIMARY KEY,
+    user_id      TEXT NOT NULL,
+    device_id    TEXT NOT NULL,
+    txn          TEXT NOT NULL,                    -- endpoint, its path, and the transaction id
+    room_id      TEXT NOT NULL,
+    event_type   TEXT NOT NULL,
+    state_key    TEXT,
+    content      TEXT NOT NULL,                    -- JSON object
+    delay_ms     BIGINT NOT NULL,
+    since_ts     BIGINT NOT NULL,                  -- when it was asked for or restarted
+    send_ts      BIGINT NOT NULL,                  -- when it is due
+    finalised_ts BIGINT,                           -- NULL while it waits
+    event_id     TEXT,                             -- what it became
+    error        TEXT                              -- JSON object: why it became nothing
+) /* WITHOUT ROWID */;
+CREATE UNIQUE INDEX delayed_event_txn ON delayed_event (user_id, device_id, txn);
+CREATE INDEX delayed_event_user ON delayed_event (user_id, send_ts) WHERE finalised_ts IS NULL;
+CREATE INDEX delayed_event_due ON delayed_event (send_ts) WHERE finalised_ts IS NULL;
+CREATE INDEX delayed_event_done ON delayed_event (finalised_ts);
