@@ -447,7 +447,7 @@ mod tests {
 
     #[test]
     fn rooms_that_nobody_uses_make_room() {
-        let memory = Memory::new();
+        let memory = Memory::new(0);
         let in_use: Vec<_> = (0..10).map(|key| memory.insert(room(key))).collect();
         for key in 10..i64::try_from(IDLE_ROOMS_MAX).expect("a small number") {
             memory.insert(room(key));
@@ -463,7 +463,7 @@ mod tests {
 
     #[test]
     fn an_event_that_was_read_before_its_redaction_is_not_kept() {
-        let memory = Memory::new();
+        let memory = Memory::new(0);
         let rules = room(1).rules;
         let event_id = EventId::parse("$event").expect("an event id");
         let event = |body: &str| {
