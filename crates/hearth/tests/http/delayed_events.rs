@@ -185,7 +185,7 @@ on_both_databases! {
         alice.delays(&room, "after it", MINUTE).await;
         alice.does(&room, "ban", json!({ "user_id": bob.user_id })).await.ok();
         bob.acts(&refused, "send").await.refused(403, "M_FORBIDDEN");
-        assert_eq!(bob.waiting().await, [refused.clone()]);
+        assert_eq!(bob.waiting().await, std::slice::from_ref(&refused));
         pass_and_send(&server, MINUTE).await;
         assert_eq!(alice.hears(&room).await, ["after it"]);
         let failed = bob.delayed(&refused).await;

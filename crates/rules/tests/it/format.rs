@@ -93,6 +93,7 @@ fn unsigned_has_what_is_known() {
         replaces_state: Some(&id),
         redacted_because_json: Some(r#"{"b":1}"#),
         transaction_id: Some("t\"1"),
+        delay_id: Some("d1"),
         relations_json: Some(r#"{"m.thread":{}}"#),
         invite_room_state_json: Some("[]"),
         knock_room_state_json: Some("[1]"),
@@ -104,6 +105,7 @@ fn unsigned_has_what_is_known() {
             "age": -1, "membership": "join", "prev_content": {"a": 1}, "prev_sender": CREATOR,
             "replaces_state": id, "redacted_because": {"b": 1}, "transaction_id": "t\"1",
             "m.relations": {"m.thread": {}}, "invite_room_state": [], "knock_room_state": [1],
+            "org.matrix.msc4140.delay_id": "d1",
         })
     );
 }
