@@ -4,10 +4,10 @@ use http::Method;
 
 use crate::{
     client::{
-        account, admin, capabilities, create_room, delayed_events, devices, directory, filter, membership,
-        messages, mutual_rooms, profile, public_rooms, push, registration, relations, room_event, room_send,
-        room_state, room_summary, room_upgrade, session, sync, third_party, user_directory, versions, voip,
-        well_known,
+        account, account_data, admin, capabilities, create_room, delayed_events, devices, directory, filter,
+        membership, messages, mutual_rooms, presence, profile, public_rooms, push, receipts, registration,
+        relations, room_event, room_send, room_state, room_summary, room_upgrade, session, sync, third_party,
+        typing, user_directory, versions, voip, well_known,
     },
     endpoint::{Endpoint, at, endpoint},
 };
@@ -140,6 +140,31 @@ fn people() -> Vec<Endpoint> {
         at(Method::GET, &profile::FIELD_PATHS, profile::get_field),
         at(Method::PUT, &profile::FIELD_PATHS, profile::set_field),
         at(Method::DELETE, &profile::FIELD_PATHS, profile::remove_field),
+        // Typing notifications
+        at(Method::PUT, &both!("rooms/{room_id}/typing/{user_id}"), typing::put),
+        // Receipts
+        at(Method::POST, &both!("rooms/{room_id}/receipt/{receipt_type}/{event_id}"), receipts::send),
+        at(Method::POST, &both!("rooms/{room_id}/read_markers"), receipts::markers),
+        // Presence
+        at(Method::GET, &both!("presence/{user_id}/status"), presence::get),
+        at(Method::PUT, &both!("presence/{user_id}/status"), presence::put),
+        // Client config
+        at(Method::GET, &both!("user/{user_id}/account_data/{type}"), account_data::get),
+        at(Method::PUT, &both!("user/{user_id}/account_data/{type}"), account_data::put),
+        at(
+            Method::GET,
+            &both!("user/{user_id}/rooms/{room_id}/account_data/{type}"),
+            account_data::get_of_room,
+        ),
+        at(
+            Method::PUT,
+            &both!("user/{user_id}/rooms/{room_id}/account_data/{type}"),
+            account_data::put_of_room,
+        ),
+        // Room tagging
+        at(Method::GET, &both!("user/{user_id}/rooms/{room_id}/tags"), account_data::tags),
+        at(Method::PUT, &both!("user/{user_id}/rooms/{room_id}/tags/{tag}"), account_data::put_tag),
+        at(Method::DELETE, &both!("user/{user_id}/rooms/{room_id}/tags/{tag}"), account_data::delete_tag),
         // Mutual rooms
         at(Method::GET, &[mutual_rooms::PATH], mutual_rooms::get),
         at(Method::GET, &[mutual_rooms::PROPOSED_PATH], mutual_rooms::get_proposed),

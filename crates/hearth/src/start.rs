@@ -13,7 +13,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use homeserver::{Clock, Dice, Home, accounts, bell, config::Config, rooms};
+use homeserver::{Clock, Dice, Home, accounts, bell, config::Config, presence, rooms, typing};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rules::signing_key::SigningKey;
 use store::{Batch, Db};
@@ -157,6 +157,8 @@ impl Server {
         // Every background loop of the server.
         let mut loops = JoinSet::new();
         loops.spawn(ring(home.clone()));
+        loops.spawn(end_typing(home.clone()));
+        loops.spawn(fade_presence(home.clone()));
         loops.spawn(note_who_is_seen(home.clone()));
         loops.spawn(leave_for_the_deactivated(home.clone()));
         loops.spawn(sweep_sessions(home.clone()));
@@ -239,6 +241,16 @@ async fn sweep_sessions(home: Home) {
 /// Sends delayed events when they are due.
 async fn send_what_was_delayed(home: Home) {
     rooms::delayed_events::keep_sending(&home).await;
+}
+
+/// Lets those stop typing whose time is over.
+async fn end_typing(home: Home) {
+    typing::expiring(&home).await;
+}
+
+/// Lets those fade who are not about any more, and tells of it.
+async fn fade_presence(home: Home) {
+    presence::fading(&home).await;
 }
 
 async fn forget_old_figures(kept: PrometheusHandle) {

@@ -78,6 +78,11 @@ impl Bell {
         });
     }
 
+    /// Whether somebody waits as `user`.
+    pub fn is_listening(&self, user: &UserId) -> bool {
+        self.waiting.contains_key(user)
+    }
+
     /// How many wait.
     pub fn listeners(&self) -> usize {
         self.waiting.iter().map(|waiting| waiting.listeners).sum()

@@ -84,22 +84,22 @@ impl Ephemera {
         changed
     }
 
-    /// Lets those stop typing whose time is over. Answers the rooms where that changed who types, and
-    /// whether anybody is typing still.
-    pub fn stop_typing(&self, now_ms: i64) -> (Vec<i64>, bool) {
+    /// Lets those stop typing whose time is over. Answers the rooms where that changed who types.
+    pub fn stop_typing(&self, now_ms: i64) -> Vec<i64> {
+        if !self.0.read().typing.values().any(|typing| !typing.until_ms.is_empty()) {
+            return Vec::new();
+        }
         let mut inside = self.0.write();
         let mut changed = Vec::new();
-        let mut still = false;
         for (room, typing) in &mut inside.typing {
             let before = typing.until_ms.len();
             typing.until_ms.retain(|_, until_ms| *until_ms > now_ms);
             if typing.until_ms.len() != before {
                 changed.push(*room);
             }
-            still |= !typing.until_ms.is_empty();
         }
         changed.iter().for_each(|room| inside.typing_changed(*room));
-        (changed, still)
+        changed
     }
 
     /// Who types in `room`, if that changed after the serial `since`; with 0, if anybody types.

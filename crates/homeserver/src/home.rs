@@ -16,7 +16,7 @@ use ruma::{MilliSecondsSinceUnixEpoch, OwnedServerName, ServerName, UInt};
 use store::Db;
 use tokio::sync::watch;
 
-use crate::{accounts, bell::Bell, config::Config, ephemera::Ephemera, lately::Lately, rooms};
+use crate::{accounts, bell::Bell, config::Config, ephemera::Ephemera, lately::Lately, rooms, sync::unread};
 
 /// Who is at home: configuration, database, clock, dice, signing key, bell and caches. A handle:
 /// cloning it is cheap.
@@ -47,6 +47,8 @@ pub struct Inside {
     pub lately_account_data: Lately,
     /// When receipts in rooms were last sent.
     pub lately_receipts: Lately,
+    /// How much users have not read.
+    pub unread: unread::Memory,
     requests: AtomicU64,
     /// True once the server is about to stop: long polls answer at once.
     pub stopping: watch::Sender<bool>,
@@ -61,6 +63,7 @@ impl Home {
             ephemera: Ephemera::new(clock.now_ms()),
             lately_account_data: Lately::new(db.upto()),
             lately_receipts: Lately::new(db.upto()),
+            unread: unread::Memory::new(),
             bell: Bell::default(),
             stopping: watch::Sender::new(false),
             requests: AtomicU64::new(0),

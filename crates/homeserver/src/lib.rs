@@ -1,5 +1,6 @@
 //! What happens: plain functions `verb(&home, who, …)`, a folder for each part of Matrix.
 
+pub mod account_data;
 pub mod accounts;
 pub mod bell;
 pub mod config;
@@ -11,10 +12,12 @@ pub mod lately;
 pub mod presence;
 pub mod profiles;
 pub mod push;
+pub mod receipts;
 pub mod refusal;
 pub mod rooms;
 pub mod sync;
 pub mod token;
+pub mod typing;
 pub mod who;
 
 pub use home::{Clock, Dice, Home};

@@ -1,14 +1,20 @@
 //! Presence: who is about, as far as their clients say and their syncs show.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use ruma::{OwnedUserId, UserId, presence::PresenceState};
 use serde_json::{Value, json};
+use store::{Batch, members::Member, presence::StoredPresence};
+use tokio::time::sleep;
 
 use crate::{
     Home,
-    refusal::Answer,
-    rooms::{self, memberships::Standings},
+    refusal::{Answer, Refusal},
+    rooms::{
+        self,
+        memberships::{self, Standings},
+    },
+    who::Device,
 };
 
 /// A room with more members of this server than that does not carry presence: with every user's coming
@@ -17,6 +23,24 @@ pub const CARRYING_MEMBERS_MAX: usize = 500;
 
 /// How long after its last activity somebody counts as active now.
 const ACTIVE_MS: i64 = 60_000;
+
+/// How long after its last activity somebody counts as idle.
+const IDLE_AFTER_MS: i64 = 5 * 60_000;
+
+/// How long after the last sync of its clients somebody counts as offline.
+const OFFLINE_AFTER_MS: i64 = 30_000;
+
+/// A further sign of life within this time is not noted.
+const SYNC_NOTED_MS: i64 = 10_000;
+
+/// How often changes are told: those of many at once wake everybody once.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Changes that are told and kept at once; of the others clients learn with their next sync.
+const CHANGES_MAX: usize = 1_000;
+
+/// Bytes of a status message.
+const STATUS_BYTES_MAX: usize = 4_096;
 
 /// What is known of somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +51,8 @@ pub struct Presence {
     pub status_msg: Option<String>,
     /// When the user last did something, milliseconds since 1970.
     pub last_active_ts: i64,
+    /// When a client of the user last synced, milliseconds since 1970.
+    pub last_sync_ms: i64,
 }
 
 impl Presence {
@@ -47,7 +73,170 @@ impl Presence {
 }
 
 /// Notes that a client of `user` syncs, and what it says of the user.
-pub fn syncs(_home: &Home, _user: &UserId, _state: &PresenceState) {}
+pub fn syncs(home: &Home, user: &UserId, said: &PresenceState) {
+    if *said == PresenceState::Offline {
+        return;
+    }
+    let now_ms = home.clock.now_ms();
+    let known = home.ephemera.presence(user);
+    let (state, last_active_ts) = match &known {
+        // Activity makes an idle user active again, syncing alone does not.
+        Some(known) if *said == PresenceState::Online && known.state != PresenceState::Offline => {
+            (known.state.clone(), known.last_active_ts)
+        }
+        Some(known) if *said != PresenceState::Online => (said.clone(), known.last_active_ts),
+        _ => (said.clone(), now_ms),
+    };
+    let changed = known.as_ref().is_none_or(|known| known.state != state);
+    let seen = known.as_ref().is_some_and(|known| now_ms - known.last_sync_ms < SYNC_NOTED_MS);
+    if changed || !seen {
+        let status_msg = known.and_then(|known| known.status_msg);
+        let presence = Presence { state, status_msg, last_active_ts, last_sync_ms: now_ms };
+        home.ephemera.set_presence(user, presence, changed);
+    }
+}
+
+/// Notes that `user` does something: sends, types, reads.
+pub fn acts(home: &Home, user: &UserId) {
+    let now_ms = home.clock.now_ms();
+    let Some(mut known) = home.ephemera.presence(user) else { return };
+    if known.state == PresenceState::Offline || now_ms - known.last_active_ts < SYNC_NOTED_MS {
+        return;
+    }
+    known.last_active_ts = now_ms;
+    let changed = known.state != PresenceState::Online;
+    known.state = PresenceState::Online;
+    home.ephemera.set_presence(user, known, changed);
+}
+
+/// Sets the presence of `user`, who must be who asks.
+///
+/// # Errors
+/// `M_FORBIDDEN` for another user, `M_INVALID_PARAM` if the message is too long.
+pub async fn set(
+    home: &Home,
+    who: &Device,
+    user: &UserId,
+    state: PresenceState,
+    status_msg: Option<String>,
+) -> Answer<()> {
+    if user != who.user() {
+        return Err(Refusal::forbidden("You can not speak for the presence of somebody else"));
+    }
+    if status_msg.as_ref().is_some_and(|message| message.len() > STATUS_BYTES_MAX) {
+        return Err(Refusal::invalid_param(format!("A status has at most {STATUS_BYTES_MAX} bytes")));
+    }
+    let now_ms = home.clock.now_ms();
+    let status_msg = status_msg.filter(|message| !message.is_empty());
+    let presence = Presence { state, status_msg, last_active_ts: now_ms, last_sync_ms: now_ms };
+    let before = home.ephemera.presence(user);
+    let same = |before: &Presence| before.state == presence.state && before.status_msg == presence.status_msg;
+    let changed = !before.as_ref().is_some_and(same);
+    home.ephemera.set_presence(user, presence, changed);
+    Ok(())
+}
+
+/// The presence of `user`, as the content of an `m.presence` event.
+///
+/// # Errors
+/// `M_FORBIDDEN` if who asks shares no room with the user.
+pub async fn get(home: &Home, who: &Device, user: &UserId) -> Answer<Value> {
+    if user != who.user() && !shares_room(home, who.user(), user).await? {
+        return Err(Refusal::forbidden("You share no room with this user"));
+    }
+    let now_ms = home.clock.now_ms();
+    if let Some(known) = home.ephemera.presence(user) {
+        return Ok(known.content(now_ms));
+    }
+    // Not about since the server started.
+    let stored = store::presence::get(&home.db, user.as_str()).await?;
+    Ok(match stored {
+        Some(stored) => Presence {
+            state: PresenceState::Offline,
+            status_msg: stored.status_msg,
+            last_active_ts: stored.last_active_ts,
+            last_sync_ms: 0,
+        }
+        .content(now_ms),
+        None => json!({ "presence": "offline" }),
+    })
+}
+
+async fn shares_room(home: &Home, one: &UserId, other: &UserId) -> Answer<bool> {
+    let (ones, others) = (memberships::of_user(home, one).await?, memberships::of_user(home, other).await?);
+    let is_joined = |member: &&Member| member.membership == "join";
+    Ok(ones
+        .iter()
+        .filter(is_joined)
+        .any(|member| others.in_room(member.room).as_ref().is_some_and(is_joined)))
+}
+
+/// Lets those fade who are not about any more, tells of whom something changed, and keeps it. A
+/// background loop.
+pub async fn fading(home: &Home) {
+    let mut told = home.ephemera.serial();
+    loop {
+        sleep(LOOK).await;
+        fade(home);
+        let upto = home.ephemera.serial();
+        let mut changed = home.ephemera.presence_changed_after(told);
+        told = upto;
+        changed.truncate(CHANGES_MAX);
+        if let Err(refusal) = tell(home, &changed).await {
+            tracing::warn!(%refusal, "presence was not told");
+        }
+    }
+}
+
+/// Makes those idle who did nothing for long, and those offline whose clients are gone.
+fn fade(home: &Home) {
+    let now_ms = home.clock.now_ms();
+    home.ephemera.update_presence(|user, known| {
+        if known.state == PresenceState::Offline {
+            return false;
+        }
+        if home.bell.is_listening(user) {
+            known.last_sync_ms = now_ms;
+        }
+        if now_ms - known.last_sync_ms > OFFLINE_AFTER_MS {
+            known.state = PresenceState::Offline;
+            return true;
+        }
+        let idle = known.state == PresenceState::Online && now_ms - known.last_active_ts > IDLE_AFTER_MS;
+        if idle {
+            known.state = PresenceState::Unavailable;
+        }
+        idle
+    });
+}
+
+/// Wakes whoever shares a room with those of whom something changed, and keeps what changed.
+async fn tell(home: &Home, changed: &[(OwnedUserId, Presence)]) -> Answer<()> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let mut batch = Batch::new();
+    let mut keys = HashSet::new();
+    for (user, presence) in changed {
+        let standings = memberships::of_user(home, user).await?;
+        keys.extend(standings.iter().filter(|member| member.membership == "join").map(|member| member.room));
+        let stored = StoredPresence {
+            user_id: user.to_string(),
+            presence: presence.state.as_str().to_owned(),
+            status_msg: presence.status_msg.clone(),
+            last_active_ts: presence.last_active_ts,
+        };
+        store::presence::put(&mut batch, &stored);
+    }
+    for key in keys {
+        let room = rooms::find_by_key(home, key).await?;
+        if room.with_joined_here(HashSet::len) <= CARRYING_MEMBERS_MAX {
+            home.bell.ring_later(0, Some(room), Vec::new());
+        }
+    }
+    home.db.commit(batch).await?;
+    Ok(())
+}
 
 /// Those of `about` whose presence `user` may see: it shares a room with them that carries presence.
 ///

@@ -43,6 +43,29 @@ pub fn put(
     );
 }
 
+/// Sets a piece of account data at the position `pos`. Refuses the batch if it is not what it was before.
+pub fn replace(
+    batch: &mut Batch,
+    pos: PosRef,
+    (user_id, room, data_type): (&str, i64, &str),
+    before: Option<String>,
+    after: String,
+) {
+    let (user_id, data_type) = (user_id.to_owned(), data_type.to_owned());
+    match before {
+        Some(before) => batch.must(
+            "UPDATE account_data SET content = $5, pos = $6
+             WHERE user_id = $1 AND room = $2 AND data_type = $3 AND content = $4",
+            vec![user_id.into(), room.into(), data_type.into(), before.into(), after.into(), pos.into()],
+        ),
+        None => batch.must(
+            "INSERT INTO account_data (user_id, room, data_type, content, pos) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (user_id, room, data_type) DO NOTHING",
+            vec![user_id.into(), room.into(), data_type.into(), after.into(), pos.into()],
+        ),
+    }
+}
+
 /// The content of a piece of account data.
 pub async fn get(db: &Db, user_id: &str, room: i64, data_type: &str) -> Result<Option<String>> {
     let row = db

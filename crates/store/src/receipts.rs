@@ -10,7 +10,7 @@ use crate::{
 pub struct Receipt {
     /// Who has read.
     pub user_id: String,
-    /// `m.read` or `m.read.private`.
+    /// `m.read`, `m.read.private`, or `m.fully_read`, which only moves the marker in the account data.
     pub receipt_type: String,
     /// `main`, the root of a thread, or empty for a receipt without a thread.
     pub thread_id: String,
@@ -64,7 +64,7 @@ pub fn put(batch: &mut Batch, room: i64, pos: PosRef, receipt: &Receipt) {
 pub async fn after(db: &Db, room: i64, user_id: &str, since: i64, limit: i64) -> Result<Vec<Receipt>> {
     db.rows(
         "SELECT user_id, receipt_type, thread_id, event_id, event_pos, ts, pos FROM receipt
-         WHERE room = $1 AND pos > $2 AND (receipt_type <> 'm.read.private' OR user_id = $3)
+         WHERE room = $1 AND pos > $2 AND (receipt_type = 'm.read' OR (receipt_type = 'm.read.private' AND user_id = $3))
          ORDER BY pos DESC LIMIT $4",
         &[room.into(), since.into(), user_id.into(), limit.into()],
     )

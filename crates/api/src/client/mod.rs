@@ -1,6 +1,7 @@
 //! The client-server API: one file per module of the specification.
 
 pub mod account;
+pub mod account_data;
 pub mod admin;
 pub mod capabilities;
 pub mod create_room;
@@ -11,9 +12,11 @@ pub mod filter;
 pub mod membership;
 pub mod messages;
 pub mod mutual_rooms;
+pub mod presence;
 pub mod profile;
 pub mod public_rooms;
 pub mod push;
+pub mod receipts;
 pub mod registration;
 pub mod relations;
 pub mod room_event;
@@ -24,6 +27,7 @@ pub mod room_upgrade;
 pub mod session;
 pub mod sync;
 pub mod third_party;
+pub mod typing;
 pub mod user_directory;
 pub mod versions;
 pub mod voip;

@@ -182,6 +182,8 @@ async fn serve(
         tokio::select! {
             _ = async { axum::serve(listener, router).await } => {}
             () = bell::ringing(&ringing.bell, &ringing.db) => {}
+            () = homeserver::typing::expiring(&ringing) => {}
+            () = homeserver::presence::fading(&ringing) => {}
             () = accounts::departing::keep_departing(&ringing) => {}
         }
     });

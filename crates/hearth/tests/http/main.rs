@@ -6,6 +6,7 @@
 
 mod absent;
 mod account;
+mod conversation;
 mod delayed_events;
 mod devices;
 mod directory;
@@ -32,4 +33,5 @@ mod scene;
 mod secrets;
 mod spaces;
 mod sync;
+mod sync_model;
 mod user_directory;

@@ -4,10 +4,14 @@ use std::{ops::Deref, sync::Arc};
 
 use parking_lot::Mutex;
 use quick_cache::{Weighter, sync::Cache};
-use ruma::{OwnedUserId, UserId};
+use ruma::{OwnedUserId, RoomId, UserId};
 use store::members::Member;
 
-use crate::{Home, refusal::Answer};
+use super::memory::{self, Room};
+use crate::{
+    Home,
+    refusal::{Answer, Refusal},
+};
 
 /// Bytes of memberships kept in memory.
 const BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -141,4 +145,19 @@ pub async fn of_user(home: &Home, user: &UserId) -> Answer<Arc<Standings>> {
         memory.of_user.insert(user.to_owned(), members.clone());
     }
     Ok(members)
+}
+
+/// The room `room_id`, if `user` is joined to it.
+///
+/// # Errors
+/// `M_FORBIDDEN` if not, just as if there were no such room.
+pub async fn joined_room(home: &Home, user: &UserId, room_id: &RoomId) -> Answer<Arc<Room>> {
+    let refused = || Refusal::forbidden("You are not in this room");
+    let room = memory::find(home, room_id).await.map_err(|refusal| match refusal.status {
+        404 => refused(),
+        _ => refusal,
+    })?;
+    let standings = of_user(home, user).await?;
+    let member = standings.in_room(room.key).filter(|member| member.membership == "join");
+    member.map(|_| room).ok_or_else(refused)
 }

@@ -47,7 +47,7 @@ pub(super) async fn write(look: &Look, out: &mut String, member: &Member) -> Ans
     if nothing && !is_new {
         return Ok(());
     }
-    let unread = unread::counts(&look.home, &room, member, look.upto.pos).await?;
+    let unread = unread::counts(&look.home, &room, member, look.user(), look.upto.pos).await?;
     write::key(out, room.room_id.as_str());
     out.push_str(r#"{"summary":"#);
     summary.write(out);
