@@ -188,6 +188,32 @@ async fn an_account_made_while_the_server_runs_can_log_in() {
     assert_eq!(refused.expect("it answers").status(), 401, "the old session goes on");
 }
 
+#[tokio::test]
+async fn a_long_poll_is_answered_when_the_server_stops() {
+    let folder = folder();
+    let server = Running::start(folder.path());
+    let created = output(folder.path(), &["user", "create", "alice", "--config", "hearth.toml"]);
+    let said = text(&created.stdout);
+    let password = said.lines().find_map(|line| line.strip_prefix("password: "));
+    let session = log_in(&server.base, password.expect("a password was made up")).await;
+    let token = session["access_token"].as_str().expect("a token").to_owned();
+    let sync = format!("{}/_matrix/client/v3/sync", server.base);
+    let client = reqwest::Client::new();
+    let first = client.get(&sync).bearer_auth(&token).send().await.expect("it answers");
+    let first: Value = first.json().await.expect("an object");
+    let since = first["next_batch"].as_str().expect("a token");
+    let poll = client.get(format!("{sync}?timeout=30000&since={since}")).bearer_auth(&token).send();
+    let poll = tokio::spawn(poll);
+    // The poll is under way when the server has answered something that was sent later.
+    for _ in 0..3 {
+        client.get(format!("{}/health", server.base)).send().await.expect("it answers");
+    }
+    let stopped = tokio::task::spawn_blocking(move || server.stop(Signal::TERM));
+    let answer = poll.await.expect("the poll ends");
+    assert!(answer.is_ok_and(|answer| answer.status() == 200), "the poll was cut off");
+    assert!(stopped.await.expect("it stops").success());
+}
+
 /// A newcomer types what the README says, and reads «hello».
 #[test]
 fn the_conversation_in_the_readme_works() {
