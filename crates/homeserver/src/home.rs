@@ -16,7 +16,9 @@ use ruma::{MilliSecondsSinceUnixEpoch, OwnedServerName, ServerName, UInt};
 use store::Db;
 use tokio::sync::watch;
 
-use crate::{accounts, bell::Bell, config::Config, ephemera::Ephemera, lately::Lately, rooms, sync::unread};
+use crate::{
+    accounts, bell::Bell, config::Config, ephemera::Ephemera, lately::Lately, push, rooms, sync::unread,
+};
 
 /// Who is at home: configuration, database, clock, dice, signing key, bell and caches. A handle:
 /// cloning it is cheap.
@@ -47,6 +49,8 @@ pub struct Inside {
     pub lately_account_data: Lately,
     /// When receipts in rooms were last sent.
     pub lately_receipts: Lately,
+    /// Push rules of users.
+    pub push: push::Memory,
     /// How much users have not read.
     pub unread: unread::Memory,
     requests: AtomicU64,
@@ -63,6 +67,7 @@ impl Home {
             ephemera: Ephemera::new(clock.now_ms()),
             lately_account_data: Lately::new(db.upto()),
             lately_receipts: Lately::new(db.upto()),
+            push: push::Memory::new(),
             unread: unread::Memory::new(),
             bell: Bell::default(),
             stopping: watch::Sender::new(false),
