@@ -18,6 +18,8 @@ use ruma::{OwnedUserId, UserId};
 use serde_json::{Value, json};
 use store::{Db, testing};
 
+use crate::openapi;
+
 /// Writes a test once and runs it on each database: `async fn name(server: Server) { … }`.
 macro_rules! on_both_databases {
     ($($(#[$doc:meta])* async fn $name:ident($server:ident: Server) $body:block)*) => { $(
@@ -238,7 +240,7 @@ impl User {
 
     /// Any request; `path` begins with `/_matrix`, with placeholders encoded.
     pub async fn ask(&self, method: Method, path: &str, body: Option<&str>) -> Reply {
-        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        let mut request = self.http.request(method.clone(), format!("{}{path}", self.base));
         if !self.token.is_empty() {
             request = request.bearer_auth(&self.token);
         }
@@ -250,7 +252,9 @@ impl User {
         let origin = response.headers().get("access-control-allow-origin").cloned();
         assert_eq!(origin.as_ref().map(|origin| origin.as_bytes()), Some(&b"*"[..]), "{path} lacks CORS");
         let bytes = response.bytes().await.expect("a whole answer");
-        Reply { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        openapi::check(&method, path, status, &body);
+        Reply { status, body }
     }
 
     /// `GET /_matrix/client{path}`

@@ -16,6 +16,7 @@ mod harness;
 mod login;
 mod moderation;
 mod mutual_rooms;
+mod openapi;
 mod profiles;
 mod register;
 mod registration_rules;
