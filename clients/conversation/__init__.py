@@ -1,0 +1,1 @@
+"""Conversations held by real clients through a hearth server."""
