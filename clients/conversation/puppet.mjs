@@ -38,7 +38,9 @@ const verbs = {
             if (!event.isState() && event.status === null && seen.has(key)) seenTwice = key;
             seen.add(key);
         });
-        await client.startClient({ initialSyncLimit: 20, lazyLoadMembers: false });
+        // Detached: the timeline shows what the server said, in its order, not what was just sent from here.
+        const options = { initialSyncLimit: 20, lazyLoadMembers: false, pendingEventOrdering: "detached" };
+        await client.startClient(options);
         await new Promise((done) => client.on("sync", (state) => state === "PREPARED" && done()));
         return session.user_id;
     },

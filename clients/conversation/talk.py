@@ -41,7 +41,7 @@ async def come_together(alice: Actor, bob: Actor, carol: Actor, dave: Actor, pla
     await bob.join(room)
     assert await carol.join(f"#{place}:hearth.test") == room
     await carol.sees(room, "the room", lambda seen: seen["membership"] == "join")
-    await carol.invite(room, dave.user_id)
+    await alice.invite(room, dave.user_id)
     await dave.sees(room, "the invitation", lambda seen: seen["membership"] == "invite")
     await dave.join(room)
     everybody = [alice, bob, carol, dave]
