@@ -7,11 +7,10 @@ use ruma::{OwnedEventId, RoomId, events::room::member::MembershipState};
 use serde::Serialize;
 
 use super::{
-    Room, TimelineEvent,
+    Room,
     effects::MemberContent,
     show::{self, Form},
-    state, timeline,
-    visibility::{self, Viewer},
+    state, timeline, visibility,
 };
 use crate::{
     Home,
@@ -31,23 +30,23 @@ pub async fn all(home: &Home, who: &Device, room_id: &RoomId) -> Answer<String> 
     let root = viewer.state_view(home, &room).await?;
     let entries = state::entries(home, root, |_| true).await?;
     let ids: Vec<OwnedEventId> = entries.into_iter().map(|entry| entry.event_id).collect();
-    list(home, who, &room, &viewer, &ids, |_| true).await
+    list(home, who, &room, &ids, |_| true).await
 }
 
-/// Those of the state events that `wanted` accepts, as a JSON list.
+/// Those of the state events that `wanted` accepts, as a JSON list: out of memory where they are there,
+/// for a large room is asked for by everybody who comes in.
 async fn list(
     home: &Home,
     who: &Device,
     room: &Room,
-    viewer: &Viewer,
     ids: &[OwnedEventId],
     wanted: impl Fn(&Event) -> bool,
 ) -> Answer<String> {
     let mut shown = Vec::with_capacity(ids.len());
     for ids in ids.chunks(EVENTS_AT_ONCE) {
-        let mut events = timeline::by_ids(home, room, ids).await?;
-        events.retain(|event: &Arc<TimelineEvent>| wanted(&event.event));
-        shown.extend(show::events(home, room, viewer, &events, Form::whole(Some(who.device()))).await?);
+        let mut events = state::events_by_id(home, room, ids).await?;
+        events.retain(|event| wanted(event));
+        shown.extend(show::state(home, &events, Form::whole(Some(who.device()))));
         // Others have a turn between the parts of a large room.
         tokio::task::yield_now().await;
     }
@@ -122,7 +121,7 @@ pub async fn members(home: &Home, who: &Device, room_id: &RoomId, wanted: Wanted
     };
     let entries = state::entries(home, root, |event_type| event_type == "m.room.member").await?;
     let ids: Vec<OwnedEventId> = entries.into_iter().map(|entry| entry.event_id).collect();
-    let list = list(home, who, &room, &viewer, &ids, |event| wanted.accepts(event)).await?;
+    let list = list(home, who, &room, &ids, |event| wanted.accepts(event)).await?;
     Ok(format!(r#"{{"chunk":{list}}}"#))
 }
 
