@@ -32,6 +32,7 @@ class NioActor(Actor):
         self.client.user_id = answer.user_id
         self.client.add_event_callback(self._on_event, nio.Event)
         self.client.add_ephemeral_callback(self._on_receipt, nio.ReceiptEvent)
+        self.client.add_response_callback(self._on_sync, nio.SyncResponse)
         self.syncing = asyncio.create_task(self.client.sync_forever(timeout=SYNC_MS, full_state=False))
 
     async def log_in_again(self) -> None:
@@ -61,6 +62,8 @@ class NioActor(Actor):
         _good(await self.client.room_invite(room, user))
 
     async def join(self, room: str) -> str:
+        # Who comes back is shown the newest messages again.
+        self._kept(room)["messages"].clear()
         return _good(await self.client.join(room)).room_id
 
     async def leave(self, room: str) -> None:
@@ -121,9 +124,9 @@ class NioActor(Actor):
             self.syncing.result()
         known = self.client.rooms.get(room)
         kept = self._kept(room)
-        if known is None:
+        if known is None or kept["out"]:
             invited = room in self.client.invited_rooms
-            membership = "invite" if invited else kept.get("membership", "none")
+            membership = "invite" if invited else "leave" if kept["out"] else "none"
             return {"membership": membership, "members": {}, "messages": [], "typing": [], "receipts": {}}
         members = {user: {"membership": "join", "name": m.display_name} for user, m in known.users.items()}
         members |= {user: {"membership": "invite", "name": m.display_name} for user, m in known.invited_users.items()}
@@ -140,7 +143,14 @@ class NioActor(Actor):
         }
 
     def _kept(self, room: str) -> dict:
-        return self.rooms.setdefault(room, {"messages": {}, "receipts": {}, "gone": {}})
+        return self.rooms.setdefault(room, {"messages": {}, "receipts": {}, "gone": {}, "out": False})
+
+    async def _on_sync(self, response: nio.SyncResponse) -> None:
+        # The SDK keeps rooms that its user is no longer in.
+        for room in response.rooms.join:
+            self._kept(room)["out"] = False
+        for room in response.rooms.leave:
+            self._kept(room)["out"] = True
 
     async def _on_event(self, room: nio.MatrixRoom, event: nio.Event) -> None:
         kept, source = self._kept(room.room_id), event.source
@@ -151,8 +161,6 @@ class NioActor(Actor):
             kept["gone"].pop(user, None)
             if membership in ("leave", "ban"):
                 kept["gone"][user] = membership
-            if user == self.user_id:
-                kept["membership"] = membership
         elif isinstance(event, nio.RedactionEvent):
             if event.redacts in messages:
                 messages[event.redacts] |= {"redacted": True, "body": None}

@@ -12,6 +12,7 @@ console.log = console.info = console.debug = console.warn = (...words) => consol
 const PAGE_EVENTS = 20;
 const baseUrl = process.argv[2];
 let client;
+const seen = new Set();
 let seenTwice = null;
 
 const verbs = {
@@ -32,7 +33,6 @@ const verbs = {
             accessToken: session.access_token,
             timelineSupport: true,
         });
-        const seen = new Set();
         client.on(sdk.RoomEvent.Timeline, (event, room, toStart) => {
             const key = `${toStart} ${event.getId()}`;
             if (!event.isState() && event.status === null && seen.has(key)) seenTwice = key;
@@ -65,7 +65,12 @@ const verbs = {
     },
 
     invite: (room, user) => client.invite(room, user).then(nothing),
-    join: async (room) => (await client.joinRoom(room)).roomId,
+    async join(room) {
+        // Who comes back is shown the newest messages again.
+        seen.clear();
+        return (await client.joinRoom(room)).roomId;
+    },
+
     leave: (room) => client.leave(room).then(nothing),
     kick: (room, user, reason) => client.kick(room, user, reason).then(nothing),
     ban: (room, user, reason) => client.ban(room, user, reason).then(nothing),
@@ -130,6 +135,14 @@ const verbs = {
 
 const nothing = () => null;
 
+// What was refused stays behind as unsent and would hold up what is sent next.
+function dropUnsent() {
+    for (const room of client?.getRooms() ?? []) {
+        const unsent = room.getPendingEvents().filter((event) => event.status === sdk.EventStatus.NOT_SENT);
+        unsent.forEach((event) => client.cancelPendingEvent(event));
+    }
+}
+
 function isMessage(event) {
     return event.getType() === "m.room.message" && event.status === null && !event.isRelation("m.replace");
 }
@@ -153,7 +166,10 @@ for await (const line of createInterface({ input: process.stdin })) {
     const { id, verb, arguments: given } = JSON.parse(line);
     verbs[verb](...given).then(
         (answer) => process.stdout.write(JSON.stringify({ id, answer }) + "\n"),
-        (error) => process.stdout.write(JSON.stringify({ id, error: `${verb}: ${error?.stack ?? error}` }) + "\n"),
+        (error) => {
+            dropUnsent();
+            process.stdout.write(JSON.stringify({ id, error: `${verb}: ${error?.stack ?? error}` }) + "\n");
+        },
     );
 }
 process.exit(0);

@@ -77,7 +77,9 @@ enabled = false
         return f"{base}{'&' if '?' in base else '?'}options=-csearch_path%3D{self.schema}"
 
     async def _psql(self, sql: str) -> None:
-        process = await asyncio.create_subprocess_exec("psql", "--quiet", "--no-psqlrc", _postgres(), "--command", sql)
+        quiet = os.environ | {"PGOPTIONS": "-c client_min_messages=warning"}
+        command = ["psql", "--quiet", "--no-psqlrc", _postgres(), "--command", sql]
+        process = await asyncio.create_subprocess_exec(*command, env=quiet)
         assert await process.wait() == 0, f"psql failed: {sql}"
 
 
