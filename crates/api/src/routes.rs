@@ -189,6 +189,13 @@ fn other_modules() -> Vec<Endpoint> {
         endpoint(push::pushers),
         at(Method::GET, &both!("pushrules/"), push::all_rules),
         at(Method::GET, &both!("pushrules/global/"), push::global_rules),
+        at(Method::GET, &both!("pushrules/global/{kind}/{rule_id}"), push::rule),
+        at(Method::PUT, &both!("pushrules/global/{kind}/{rule_id}"), push::set_rule),
+        at(Method::DELETE, &both!("pushrules/global/{kind}/{rule_id}"), push::remove_rule),
+        at(Method::GET, &both!("pushrules/global/{kind}/{rule_id}/enabled"), push::is_enabled),
+        at(Method::PUT, &both!("pushrules/global/{kind}/{rule_id}/enabled"), push::set_enabled),
+        at(Method::GET, &both!("pushrules/global/{kind}/{rule_id}/actions"), push::actions),
+        at(Method::PUT, &both!("pushrules/global/{kind}/{rule_id}/actions"), push::set_actions),
         // Room previews and spaces
         at(Method::GET, &room_summary::PATHS, room_summary::get),
         at(Method::GET, &[room_summary::HIERARCHY_PATH], room_summary::hierarchy),

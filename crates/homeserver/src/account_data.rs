@@ -118,6 +118,7 @@ pub fn told(home: &Home, batch: &mut Batch, pos: store::PosRef, user: &UserId) {
     batch.then(move |at| {
         let pos = at.at(pos);
         home.lately_account_data.note(&*user, pos);
+        home.settings.changed(&user);
         home.bell.ring_later(pos, None, vec![user]);
     });
 }

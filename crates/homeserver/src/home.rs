@@ -17,7 +17,7 @@ use store::Db;
 use tokio::sync::watch;
 
 use crate::{
-    accounts, bell::Bell, config::Config, ephemera::Ephemera, lately::Lately, push, rooms, sync::unread,
+    accounts, bell::Bell, config::Config, ephemera::Ephemera, lately::Lately, rooms, settings, sync::unread,
 };
 
 /// Who is at home: configuration, database, clock, dice, signing key, bell and caches. A handle:
@@ -49,8 +49,8 @@ pub struct Inside {
     pub lately_account_data: Lately,
     /// When receipts in rooms were last sent.
     pub lately_receipts: Lately,
-    /// Push rules of users.
-    pub push: push::Memory,
+    /// What users have set that the server goes by.
+    pub settings: settings::Memory,
     /// How much users have not read.
     pub unread: unread::Memory,
     requests: AtomicU64,
@@ -67,7 +67,7 @@ impl Home {
             ephemera: Ephemera::new(clock.now_ms()),
             lately_account_data: Lately::new(db.upto()),
             lately_receipts: Lately::new(db.upto()),
-            push: push::Memory::new(),
+            settings: settings::Memory::new(),
             unread: unread::Memory::new(),
             bell: Bell::default(),
             stopping: watch::Sender::new(false),

@@ -15,6 +15,7 @@ pub mod push;
 pub mod receipts;
 pub mod refusal;
 pub mod rooms;
+pub mod settings;
 pub mod sync;
 pub mod token;
 pub mod typing;

@@ -1,45 +1,105 @@
 //! Push rules: which events notify a user.
+//!
+//! Spec: client-server API, «Push rules». A user's rules are kept as account data, where clients find
+//! them; until the first change they are those that every account begins with. Rules that the server
+//! brings along are taken from the server whenever they are read, with the user's actions and whether
+//! they are on, so that a later version of the specification reaches old accounts too.
 
 use std::sync::Arc;
 
-use quick_cache::sync::Cache;
-use ruma::{OwnedUserId, UserId, push::Ruleset};
+use ruma::{
+    OwnedRoomId, OwnedUserId, UserId,
+    push::{
+        Action, InsertPushRuleError, NewConditionalPushRule, NewPatternedPushRule, NewPushRule,
+        NewSimplePushRule, PushCondition, RemovePushRuleError, RuleKind, Ruleset,
+    },
+};
+use serde::Deserialize;
 use serde_json::{Value, json};
+use store::{Batch, account_data as stored};
 
-use crate::{Home, refusal::Answer};
+use crate::{
+    Home, account_data,
+    refusal::{Answer, Refusal},
+    settings,
+    who::Device,
+};
 
 /// The type under which clients find their push rules in the account data.
 pub const ACCOUNT_DATA_TYPE: &str = "m.push_rules";
 
-/// Users whose rules are kept in memory: every event is judged by those of each member.
-const RULES_MAX: usize = 4_096;
-
-/// Push rules in memory.
-pub struct Memory {
-    rules: Cache<OwnedUserId, Arc<Ruleset>>,
-}
-
-impl Memory {
-    /// Nothing in memory yet.
-    pub(crate) fn new() -> Self {
-        Memory { rules: Cache::new(RULES_MAX) }
-    }
-}
-
 /// The kinds of push rules.
 const KINDS: [&str; 5] = ["override", "content", "room", "sender", "underride"];
 
-/// The push rules of `user`: those that every account begins with, for nobody can change them yet.
+/// Rules that a user may add.
+const RULES_MAX: usize = 1_000;
+
+/// Bytes of all the rules of a user.
+const RULES_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of the id of a rule.
+const RULE_ID_BYTES_MAX: usize = 255;
+
+/// Conditions, or actions, of one rule.
+const PARTS_MAX: usize = 32;
+
+/// How often a change is tried anew because another came between.
+const ATTEMPTS_MAX: usize = 8;
+
+/// What a rule is known by.
+#[derive(Clone, Debug)]
+pub struct Name {
+    /// Which kind of rule.
+    pub kind: RuleKind,
+    /// `rule_id`
+    pub rule_id: String,
+}
+
+impl Name {
+    /// A rule by the parts of a path.
+    ///
+    /// # Errors
+    /// `M_INVALID_PARAM` if there is no such kind.
+    pub fn new(kind: &str, rule_id: String) -> Answer<Self> {
+        if !KINDS.contains(&kind) {
+            return Err(Refusal::invalid_param(format!("The kinds of push rules are {}", KINDS.join(", "))));
+        }
+        Ok(Name { kind: RuleKind::from(kind), rule_id })
+    }
+}
+
+/// What a client says of a rule.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Said {
+    actions: Vec<Action>,
+    #[serde(default)]
+    conditions: Vec<PushCondition>,
+    pattern: Option<String>,
+}
+
+/// The push rules of `user`.
 ///
 /// # Errors
 /// If the database does not answer.
 pub async fn rules(home: &Home, user: &UserId) -> Answer<Arc<Ruleset>> {
-    if let Some(rules) = home.push.rules.get(user) {
-        return Ok(rules);
+    Ok(settings::of(home, user).await?.push_rules.clone())
+}
+
+/// Reads what is kept of the rules of `user`.
+pub(crate) fn read(user: &UserId, content: Option<&str>) -> Ruleset {
+    #[derive(Deserialize)]
+    struct Content {
+        global: Ruleset,
     }
-    let rules = Arc::new(rules::push::default_rules(user));
-    home.push.rules.insert(user.to_owned(), rules.clone());
-    Ok(rules)
+    let defaults = rules::push::default_rules(user);
+    // Rules that can not be read any more must not keep a user from being notified at all.
+    match content.and_then(|content| serde_json::from_str::<Content>(content).ok()) {
+        Some(Content { mut global }) => {
+            global.update_with_server_default(defaults);
+            global
+        }
+        None => defaults,
+    }
 }
 
 /// Push rules as clients get them. All kinds, those without a rule too: not every client takes their
@@ -52,4 +112,189 @@ pub fn global(rules: &Ruleset) -> Value {
         }
     }
     global
+}
+
+/// One rule, as clients get it.
+///
+/// # Errors
+/// `M_NOT_FOUND`
+pub async fn rule(home: &Home, who: &Device, name: &Name) -> Answer<Value> {
+    let mut all = global(&*rules(home, who.user()).await?);
+    let of_kind = all.get_mut(name.kind.as_str()).and_then(Value::as_array_mut);
+    let found = of_kind.into_iter().flatten().find(|rule| rule["rule_id"] == *name.rule_id);
+    found.map(Value::take).ok_or_else(unknown)
+}
+
+fn unknown() -> Refusal {
+    Refusal::not_found("There is no such push rule")
+}
+
+/// Adds a rule, or changes one that the user added, and puts it behind or before another.
+///
+/// # Errors
+/// `M_INVALID_PARAM`, `M_BAD_JSON`, `M_UNKNOWN` if the other rule is not there, `M_TOO_LARGE`.
+pub async fn set_rule(
+    home: &Home,
+    who: &Device,
+    name: &Name,
+    said: Said,
+    after: Option<&str>,
+    before: Option<&str>,
+) -> Answer<()> {
+    if name.rule_id.is_empty() || name.rule_id.len() > RULE_ID_BYTES_MAX {
+        let message = format!("The id of a push rule has 1 to {RULE_ID_BYTES_MAX} bytes");
+        return Err(Refusal::invalid_param(message));
+    }
+    check_actions(&said.actions)?;
+    if [after, before].contains(&Some(&*name.rule_id)) {
+        return Err(not_inserted(&InsertPushRuleError::UnknownRuleId));
+    }
+    let new = new_rule(name, said)?;
+    change(home, who, |rules| {
+        let known = rules.get(name.kind.clone(), &name.rule_id);
+        let enabled = known.map(|rule| rule.enabled());
+        if enabled.is_some() && (after.is_some() || before.is_some()) {
+            // What is taken out first can be put anywhere: the rules' own move does not reach the end.
+            rules.remove(name.kind.clone(), &name.rule_id).map_err(|error| not_removed(&error))?;
+        }
+        rules.insert(new.clone(), after, before).map_err(|error| not_inserted(&error))?;
+        if let Some(enabled) = enabled {
+            rules.set_enabled(name.kind.clone(), &name.rule_id, enabled).map_err(|_| unknown())?;
+        }
+        if rules.iter().filter(|rule| !rule.is_server_default()).count() > RULES_MAX {
+            return Err(Refusal::unknown(format!("A user may add {RULES_MAX} push rules")));
+        }
+        Ok(())
+    })
+    .await
+}
+
+fn new_rule(name: &Name, said: Said) -> Answer<NewPushRule> {
+    let rule_id = name.rule_id.clone();
+    let malformed = |_| Refusal::invalid_param("The id of such a rule is that of a room or a user");
+    let conditional = |said: Said, rule_id: String| {
+        if said.conditions.len() > PARTS_MAX {
+            return Err(Refusal::too_large(format!("A push rule has at most {PARTS_MAX} conditions")));
+        }
+        Ok(NewConditionalPushRule::new(rule_id, said.conditions, said.actions))
+    };
+    Ok(match name.kind {
+        RuleKind::Override => NewPushRule::Override(conditional(said, rule_id)?),
+        RuleKind::Underride => NewPushRule::Underride(conditional(said, rule_id)?),
+        RuleKind::Content => {
+            let pattern = said.pattern;
+            let pattern = pattern.ok_or_else(|| Refusal::bad_json("A rule about content has a `pattern`"))?;
+            if pattern.chars().count() > rules::push::PATTERN_CHARS_MAX {
+                return Err(Refusal::too_large("The pattern is longer than any that is looked for"));
+            }
+            NewPushRule::Content(NewPatternedPushRule::new(rule_id, pattern, said.actions))
+        }
+        // Ids of the server's own rules are refused for what they are, not for being no rooms.
+        _ if rule_id.starts_with('.') => {
+            return Err(not_inserted(&InsertPushRuleError::ServerDefaultRuleId));
+        }
+        RuleKind::Room => {
+            let room_id = OwnedRoomId::try_from(rule_id).map_err(malformed)?;
+            NewPushRule::Room(NewSimplePushRule::new(room_id, said.actions))
+        }
+        RuleKind::Sender => {
+            let user_id = OwnedUserId::try_from(rule_id).map_err(malformed)?;
+            NewPushRule::Sender(NewSimplePushRule::new(user_id, said.actions))
+        }
+        _ => return Err(unknown()),
+    })
+}
+
+fn check_actions(actions: &[Action]) -> Answer<()> {
+    if actions.len() > PARTS_MAX {
+        return Err(Refusal::too_large(format!("A push rule has at most {PARTS_MAX} actions")));
+    }
+    Ok(())
+}
+
+fn not_inserted(error: &InsertPushRuleError) -> Refusal {
+    match error {
+        InsertPushRuleError::ServerDefaultRuleId | InsertPushRuleError::InvalidRuleId => {
+            Refusal::invalid_param(
+                "The id of a push rule has no dot at its beginning, no slash and no backslash",
+            )
+        }
+        InsertPushRuleError::UnknownRuleId => Refusal::unknown("before/after: there is no such push rule"),
+        error => Refusal::unknown(format!("before/after: {error}")),
+    }
+}
+
+fn not_removed(error: &RemovePushRuleError) -> Refusal {
+    match error {
+        RemovePushRuleError::ServerDefault => {
+            Refusal::invalid_param("The server's own push rules can be turned off, not removed")
+        }
+        _ => unknown(),
+    }
+}
+
+/// Removes a rule that the user added.
+///
+/// # Errors
+/// `M_NOT_FOUND`, `M_INVALID_PARAM` for one of the server's own.
+pub async fn remove_rule(home: &Home, who: &Device, name: &Name) -> Answer<()> {
+    change(home, who, |rules| {
+        rules.remove(name.kind.clone(), &name.rule_id).map_err(|error| not_removed(&error))
+    })
+    .await
+}
+
+/// Turns a rule on or off.
+///
+/// # Errors
+/// `M_NOT_FOUND`
+pub async fn set_enabled(home: &Home, who: &Device, name: &Name, enabled: bool) -> Answer<()> {
+    change(home, who, |rules| {
+        rules.set_enabled(name.kind.clone(), &name.rule_id, enabled).map_err(|_| unknown())
+    })
+    .await
+}
+
+/// Has a rule do something else.
+///
+/// # Errors
+/// `M_NOT_FOUND`, `M_TOO_LARGE`
+pub async fn set_actions(home: &Home, who: &Device, name: &Name, actions: Vec<Action>) -> Answer<()> {
+    check_actions(&actions)?;
+    change(home, who, |rules| {
+        rules.set_actions(name.kind.clone(), &name.rule_id, actions.clone()).map_err(|_| unknown())
+    })
+    .await
+}
+
+/// Changes the rules of a user: all at once, on what they are when it is written.
+async fn change(home: &Home, who: &Device, change: impl Fn(&mut Ruleset) -> Answer<()>) -> Answer<()> {
+    let user = who.user();
+    for _ in 0..ATTEMPTS_MAX {
+        let before = stored::get(&home.db, user.as_str(), stored::GLOBAL, ACCOUNT_DATA_TYPE).await?;
+        let mut rules = read(user, before.as_deref());
+        change(&mut rules)?;
+        let after = json!({ "global": global(&rules) }).to_string();
+        if before.as_ref() == Some(&after) {
+            return Ok(());
+        }
+        if after.len() > RULES_BYTES_MAX {
+            return Err(Refusal::too_large(format!(
+                "Push rules have at most {RULES_BYTES_MAX} bytes in all"
+            )));
+        }
+        let mut batch = Batch::new();
+        let pos = batch.pos();
+        let place = (user.as_str(), stored::GLOBAL, ACCOUNT_DATA_TYPE);
+        stored::replace(&mut batch, pos, place, before, after);
+        let (home_then, user_then) = (home.clone(), user.to_owned());
+        batch.then(move |_| home_then.unread.judged_anew(&user_then));
+        account_data::told(home, &mut batch, pos, user);
+        match home.db.commit(batch).await {
+            Ok(_) => return Ok(()),
+            Err(store::Error::Refused { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Refusal::unavailable("The push rules change too often; try again in a moment"))
 }

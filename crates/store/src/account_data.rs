@@ -77,6 +77,16 @@ pub async fn get(db: &Db, user_id: &str, room: i64, data_type: &str) -> Result<O
     Ok(row.map(|(content,)| content))
 }
 
+/// The account data of `user_id` of these types.
+pub async fn of_types(db: &Db, user_id: &str, room: i64, types: &[String]) -> Result<Vec<AccountData>> {
+    db.rows(
+        "SELECT room, data_type, content, pos FROM account_data
+         WHERE user_id = $1 AND room = $2 AND data_type = ANY($3)",
+        &[user_id.into(), room.into(), types.into()],
+    )
+    .await
+}
+
 /// The account data of `user_id` that was set after `since`, in the order of setting.
 pub async fn after(db: &Db, user_id: &str, since: i64) -> Result<Vec<AccountData>> {
     db.rows(

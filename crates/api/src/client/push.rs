@@ -1,7 +1,12 @@
 //! Push notifications: `/_matrix/client/v3/pushrules/…`, `/_matrix/client/v3/pushers`
 
-use homeserver::{Answer, Home, push, who::Device};
-use ruma::api::client::push::get_pushers;
+use homeserver::{
+    Answer, Home,
+    push::{self, Name},
+    who::Device,
+};
+use ruma::{api::client::push::get_pushers, push::Action};
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::{answer::Json, plain::Plain};
@@ -15,6 +20,62 @@ pub async fn all_rules(home: Home, who: Device, _: Plain) -> Answer<Json> {
 /// `GET /_matrix/client/v3/pushrules/global/`
 pub async fn global_rules(home: Home, who: Device, _: Plain) -> Answer<Json> {
     Json::of(&push::global(&*push::rules(&home, who.user()).await?))
+}
+
+fn name(ask: &Plain) -> Answer<Name> {
+    Name::new(&ask.path::<String>(0)?, ask.path(1)?)
+}
+
+/// `GET /_matrix/client/v3/pushrules/global/{kind}/{ruleId}`
+pub async fn rule(home: Home, who: Device, ask: Plain) -> Answer<Json> {
+    Json::of(&push::rule(&home, &who, &name(&ask)?).await?)
+}
+
+/// `PUT /_matrix/client/v3/pushrules/global/{kind}/{ruleId}`
+pub async fn set_rule(home: Home, who: Device, ask: Plain) -> Answer<Json> {
+    let (after, before) = (ask.query("after"), ask.query("before"));
+    push::set_rule(&home, &who, &name(&ask)?, ask.json()?, after, before).await?;
+    Json::of(&json!({}))
+}
+
+/// `DELETE /_matrix/client/v3/pushrules/global/{kind}/{ruleId}`
+pub async fn remove_rule(home: Home, who: Device, ask: Plain) -> Answer<Json> {
+    push::remove_rule(&home, &who, &name(&ask)?).await?;
+    Json::of(&json!({}))
+}
+
+/// `GET /_matrix/client/v3/pushrules/global/{kind}/{ruleId}/enabled`
+pub async fn is_enabled(home: Home, who: Device, ask: Plain) -> Answer<Json> {
+    let rule = push::rule(&home, &who, &name(&ask)?).await?;
+    Json::of(&json!({ "enabled": rule["enabled"] }))
+}
+
+/// `PUT /_matrix/client/v3/pushrules/global/{kind}/{ruleId}/enabled`
+pub async fn set_enabled(home: Home, who: Device, ask: Plain) -> Answer<Json> {
+    #[derive(Deserialize)]
+    struct Body {
+        enabled: bool,
+    }
+    let body: Body = ask.json()?;
+    push::set_enabled(&home, &who, &name(&ask)?, body.enabled).await?;
+    Json::of(&json!({}))
+}
+
+/// `GET /_matrix/client/v3/pushrules/global/{kind}/{ruleId}/actions`
+pub async fn actions(home: Home, who: Device, ask: Plain) -> Answer<Json> {
+    let rule = push::rule(&home, &who, &name(&ask)?).await?;
+    Json::of(&json!({ "actions": rule["actions"] }))
+}
+
+/// `PUT /_matrix/client/v3/pushrules/global/{kind}/{ruleId}/actions`
+pub async fn set_actions(home: Home, who: Device, ask: Plain) -> Answer<Json> {
+    #[derive(Deserialize)]
+    struct Body {
+        actions: Vec<Action>,
+    }
+    let body: Body = ask.json()?;
+    push::set_actions(&home, &who, &name(&ask)?, body.actions).await?;
+    Json::of(&json!({}))
 }
 
 /// `GET /_matrix/client/v3/pushers`: nobody can have one yet.

@@ -18,6 +18,7 @@ mod moderation;
 mod mutual_rooms;
 mod openapi;
 mod profiles;
+mod push_rules;
 mod register;
 mod registration_rules;
 mod relations;

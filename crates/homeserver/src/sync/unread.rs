@@ -71,6 +71,13 @@ impl Memory {
         self.kept.remove(&(user.to_owned(), room));
     }
 
+    /// Notes that what notifies `user` has changed. Called on the writer, before anybody can see it.
+    pub fn judged_anew(&self, user: &UserId) {
+        let mut reads = self.reads_of(user).lock();
+        *reads += 1;
+        self.kept.retain(|(of, _), _| of != user);
+    }
+
     fn reads_of(&self, user: &UserId) -> &Mutex<u64> {
         let mut hasher = DefaultHasher::new();
         user.hash(&mut hasher);
