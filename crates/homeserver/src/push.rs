@@ -287,9 +287,10 @@ async fn change(home: &Home, who: &Device, change: impl Fn(&mut Ruleset) -> Answ
         let pos = batch.pos();
         let place = (user.as_str(), stored::GLOBAL, ACCOUNT_DATA_TYPE);
         stored::replace(&mut batch, pos, place, before, after);
+        account_data::told(home, &mut batch, pos, user);
+        // After the new rules are in force: what is judged in between is not kept.
         let (home_then, user_then) = (home.clone(), user.to_owned());
         batch.then(move |_| home_then.unread.judged_anew(&user_then));
-        account_data::told(home, &mut batch, pos, user);
         match home.db.commit(batch).await {
             Ok(_) => return Ok(()),
             Err(store::Error::Refused { .. }) => {}
