@@ -5,9 +5,9 @@ use http::Method;
 use crate::{
     client::{
         account, account_data, admin, capabilities, create_room, delayed_events, devices, directory, filter,
-        membership, messages, mutual_rooms, presence, profile, public_rooms, push, receipts, registration,
-        relations, room_event, room_send, room_state, room_summary, room_upgrade, session, sync, third_party,
-        typing, user_directory, versions, voip, well_known,
+        membership, messages, mutual_rooms, openid, presence, profile, public_rooms, push, receipts,
+        registration, relations, report_content, room_event, room_send, room_state, room_summary,
+        room_upgrade, session, sync, third_party, typing, user_directory, versions, voip, well_known,
     },
     endpoint::{Endpoint, at, endpoint},
 };
@@ -201,6 +201,13 @@ fn other_modules() -> Vec<Endpoint> {
         at(Method::GET, &[room_summary::HIERARCHY_PATH], room_summary::hierarchy),
         // User directory
         at(Method::POST, &both!("user_directory/search"), user_directory::search),
+        // Reporting content
+        at(Method::POST, &both!("rooms/{room_id}/report"), report_content::room),
+        at(Method::POST, &both!("rooms/{room_id}/report/{event_id}"), report_content::event),
+        at(Method::POST, &both!("users/{user_id}/report"), report_content::user),
+        // OpenID
+        at(Method::POST, &both!("user/{user_id}/openid/request_token"), openid::request_token),
+        at(Method::GET, &["/_matrix/federation/v1/openid/userinfo"], openid::userinfo),
         // Third-party networks
         at(Method::GET, &both!("thirdparty/protocols"), third_party::protocols),
         at(Method::GET, &both!("thirdparty/protocol/{protocol}"), third_party::of_protocol),

@@ -14,6 +14,7 @@ pub mod profiles;
 pub mod push;
 pub mod receipts;
 pub mod refusal;
+pub mod reports;
 pub mod rooms;
 pub mod settings;
 pub mod sync;

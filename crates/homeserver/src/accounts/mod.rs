@@ -11,6 +11,7 @@ pub mod departing;
 pub mod devices;
 pub mod login;
 pub mod names;
+pub mod openid;
 pub mod opening;
 pub mod own;
 pub mod passwords;

@@ -36,6 +36,7 @@ pub async fn sweep(home: &Home) -> Answer<()> {
     let now_ms = home.clock.now_ms();
     let mut batch = Batch::new();
     store::uia::sweep(&mut batch, now_ms - SESSION_LIFE_MS);
+    store::openid::sweep(&mut batch, now_ms);
     store::tokens::sweep(&mut batch, now_ms - EXPIRED_KEPT_MS);
     rooms::delayed_events::sweep(&mut batch, now_ms);
     home.db.commit(batch).await?;

@@ -247,3 +247,23 @@ CREATE UNIQUE INDEX delayed_event_txn ON delayed_event (user_id, device_id, txn)
 CREATE INDEX delayed_event_user ON delayed_event (user_id, send_ts) WHERE finalised_ts IS NULL;
 CREATE INDEX delayed_event_due ON delayed_event (send_ts) WHERE finalised_ts IS NULL;
 CREATE INDEX delayed_event_done ON delayed_event (finalised_ts);
+
+-- OpenID tokens, by which services learn who their users are. Kept as hashes.
+CREATE TABLE openid_token (
+    token_hash BYTEA NOT NULL PRIMARY KEY,
+    user_id    TEXT NOT NULL,
+    expires_ts BIGINT NOT NULL
+) /* WITHOUT ROWID */;
+CREATE INDEX openid_token_user ON openid_token (user_id, expires_ts);
+
+-- What users want the administrator to look at.
+CREATE TABLE report (
+    report      BIGINT PRIMARY KEY,
+    reporter    TEXT NOT NULL,
+    room_id     TEXT,
+    event_id    TEXT,
+    user_id     TEXT,                              -- who is reported, or sent the event
+    reason      TEXT,
+    received_ts BIGINT NOT NULL
+);
+CREATE INDEX report_reporter ON report (reporter, received_ts);
