@@ -9,7 +9,7 @@ use store::{Batch, account_data as stored};
 use crate::{
     Home, push,
     refusal::{Answer, Refusal},
-    rooms,
+    rooms, settings,
     who::Device,
 };
 
@@ -99,6 +99,10 @@ pub async fn set(
     let pos = batch.pos();
     stored::put(&mut batch, pos, user.as_str(), room, data_type, content);
     told(home, &mut batch, pos, user);
+    if data_type == settings::IGNORED_TYPE {
+        let (home, user) = (home.clone(), user.to_owned());
+        batch.then(move |_| home.unread.judged_anew(&user));
+    }
     home.db.commit(batch).await?;
     Ok(())
 }

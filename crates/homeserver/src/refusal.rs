@@ -76,6 +76,8 @@ impl Refusal {
         unsupported_room_version => 400 "M_UNSUPPORTED_ROOM_VERSION";
         /// Guests may not do that.
         guest_access_forbidden => 403 "M_GUEST_ACCESS_FORBIDDEN";
+        /// The user wants no invites.
+        invite_blocked => 403 "M_INVITE_BLOCKED";
         /// The account was closed for good.
         user_deactivated => 403 "M_USER_DEACTIVATED";
         /// The account may look but not speak.

@@ -7,6 +7,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
+use rules::event::Event;
 use ruma::{OwnedUserId, UserId, push::Ruleset};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -41,9 +42,16 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether the user does not want what `sender` says: their messages, and their invites.
-    pub fn ignores(&self, sender: &UserId) -> bool {
-        !self.ignored.is_empty() && self.ignored.contains(sender)
+    /// Whether the user does not want to hear of an event: those that ignored users send, but for state,
+    /// without which the room would not be the same to all.
+    pub fn hides(&self, event: &Event) -> bool {
+        !self.ignored.is_empty() && event.state_key().is_none() && self.ignored.contains(event.sender())
+    }
+
+    /// Whether the user does not want to hear of an invite by `inviter`.
+    pub fn refuses_invite(&self, inviter: &str) -> bool {
+        let ignored = || <&UserId>::try_from(inviter).is_ok_and(|inviter| self.ignored.contains(inviter));
+        self.blocks_invites || (!self.ignored.is_empty() && ignored())
     }
 }
 

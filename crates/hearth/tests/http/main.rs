@@ -13,6 +13,7 @@ mod directory;
 mod errors;
 mod filters;
 mod harness;
+mod ignoring;
 mod login;
 mod moderation;
 mod mutual_rooms;

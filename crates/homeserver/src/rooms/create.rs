@@ -143,6 +143,7 @@ impl Plan {
         let pieces = pieces(&ask, &preset, alias.as_deref(), levels, initial)?;
         let mut invites = Vec::with_capacity(invited.len());
         for user in invited {
+            membership::wants_invites(home, &user).await?;
             let mut content = membership::content(home, &user, &MembershipState::Invite).await?;
             if ask.is_direct {
                 content.insert("is_direct".to_owned(), true.into());

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     Home,
     refusal::{Answer, Refusal},
+    settings,
     who::{Device, Kind},
 };
 
@@ -163,8 +164,10 @@ pub async fn change_to(
     if change.then != Move::Leave {
         who.may_act()?;
     }
+    let mut welcome = Ok(());
     if change.then == Move::Invite {
         reachable(home, &change.target)?;
+        welcome = wants_invites(home, &change.target).await;
     }
     // Only this server may say who authorises a join.
     change.content.remove("join_authorised_via_users_server");
@@ -184,6 +187,8 @@ pub async fn change_to(
         }
         let intent = Intent::state(who.user(), "m.room.member", change.target.as_str(), content);
         let event_id = chain.push(intent).await?;
+        // What somebody wants is no business of those who may not invite.
+        welcome.clone()?;
         match chain.commit().await {
             Ok(_) => return Ok(event_id),
             Err(Failed::Overtaken) => {}
@@ -300,6 +305,17 @@ pub(super) fn reachable(home: &Home, user: &UserId) -> Answer<()> {
         return Ok(());
     }
     Err(Refusal::forbidden(format!("{user} is on another server, and this one does not federate")))
+}
+
+/// Whether a user of this server wants to be invited at all.
+///
+/// # Errors
+/// `M_INVITE_BLOCKED`
+pub(super) async fn wants_invites(home: &Home, user: &UserId) -> Answer<()> {
+    if settings::of(home, user).await?.blocks_invites {
+        return Err(Refusal::invite_blocked(format!("{user} does not want to be invited")));
+    }
+    Ok(())
 }
 
 /// The room that an id or an alias means.

@@ -17,7 +17,7 @@ use super::{
     state, timeline,
     visibility::{self, Reach, Viewer},
 };
-use crate::{Home, Token, refusal::Answer};
+use crate::{Home, Token, refusal::Answer, settings};
 
 /// Events on a page.
 pub const PAGE_EVENTS_MAX: usize = 250;
@@ -190,6 +190,13 @@ pub async fn walk(
     if filter.admits_nothing() || !filter.admits_room(&room.room_id) {
         return Ok(walked);
     }
+    let settings = match viewer.user() {
+        Some(user) => Some(settings::of(home, user).await?),
+        None => None,
+    };
+    let wanted = |event: &TimelineEvent| {
+        filter.admits(&event.event) && !settings.as_ref().is_some_and(|own| own.hides(&event.event))
+    };
     let (mut at, mut scanned) = (from.pos, 0);
     // One more than wanted, to know whether there is more.
     let mut reading = (limit + 1).min(READ_EVENTS_MAX);
@@ -212,7 +219,7 @@ pub async fn walk(
                 Direction::Backward => event.pos - 1,
                 Direction::Forward => event.pos,
             };
-            if filter.admits(&event.event) && viewer.may_see(home, room, &event).await? {
+            if wanted(&event) && viewer.may_see(home, room, &event).await? {
                 walked.events.push(event);
             }
         }

@@ -14,6 +14,7 @@ use crate::{
         show::Form,
         visibility::Viewer,
     },
+    settings::{self, Settings},
     token::Token,
     who::Device,
 };
@@ -32,6 +33,8 @@ pub(super) struct Look {
     pub(super) upto: Token,
     /// Where the user stands in all rooms, complete up to `upto`.
     pub(super) standings: Arc<Standings>,
+    /// What the user has set that the server goes by.
+    pub(super) settings: Arc<Settings>,
     /// The account data that changed, by room.
     pub(super) account_data: HashMap<i64, Vec<AccountData>>,
 }
@@ -54,6 +57,7 @@ impl Look {
             since,
             upto: Token { pos, ephemeral },
             standings,
+            settings: settings::of(home, who.user()).await?,
             account_data: HashMap::new(),
         };
         look.account_data = super::account_data::changed(&look).await?;

@@ -35,6 +35,7 @@ impl Plan {
             let member = &look.standings[place];
             match &*member.membership {
                 "join" => sections[0].push(Entry::Join(place)),
+                "invite" if look.settings.refuses_invite(&member.sender) => {}
                 "invite" => sections[1].push(Entry::Invite(place)),
                 "knock" => sections[2].push(Entry::Knock(place)),
                 _ if is_left(look, member) => sections[3].push(Entry::Leave(place)),

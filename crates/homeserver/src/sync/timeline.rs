@@ -61,7 +61,9 @@ pub(super) async fn cut(look: &Look, room: &Room, viewer: &Viewer, stretch: Stre
     'scan: loop {
         let page = source.page(look, room, cutting.limit).await?;
         for event in &page.newest_first {
-            let admitted = look.ask.filter.timeline.admits(&event.event) && !event.hidden;
+            let admitted = look.ask.filter.timeline.admits(&event.event)
+                && !event.hidden
+                && !look.settings.hides(&event.event);
             let shown = admitted
                 && (stretch.all_visible
                     || is_own_membership(look, event)

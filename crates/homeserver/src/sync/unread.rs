@@ -16,15 +16,16 @@ use rules::{
     power_levels::PowerLevels,
     push::{EventForPush, RoomForPush},
 };
-use ruma::{OwnedUserId, UserId, push::Ruleset};
+use ruma::{OwnedUserId, UserId};
 use store::members::Member;
 
 use super::write;
 use crate::{
-    Home, push,
+    Home,
     receipts::relation_of,
     refusal::Answer,
     rooms::{Room, TimelineEvent, state, timeline},
+    settings::{self, Settings},
 };
 
 /// Events that are judged for one count: who has more unread has «many».
@@ -220,7 +221,7 @@ async fn anew(
 /// What decides whether an event notifies a user.
 struct Judge<'a> {
     user: &'a UserId,
-    rules: Arc<Ruleset>,
+    settings: Arc<Settings>,
     levels: Option<PowerLevels>,
     member_count: u64,
     display_name: Option<&'a str>,
@@ -238,7 +239,7 @@ impl<'a> Judge<'a> {
         };
         Ok(Judge {
             user,
-            rules: push::rules(home, user).await?,
+            settings: settings::of(home, user).await?,
             levels,
             member_count: room.with_joined_here(|joined| joined.len() as u64),
             display_name: member.display_name.as_deref(),
@@ -247,10 +248,13 @@ impl<'a> Judge<'a> {
 
     fn judge(&self, event: &TimelineEvent) -> Counts {
         let Some(power_levels) = &self.levels else { return Counts::default() };
+        if self.settings.hides(&event.event) {
+            return Counts::default();
+        }
         let room =
             RoomForPush { power_levels, member_count: self.member_count, display_name: self.display_name };
         let event = EventForPush::new(&event.event);
-        let outcome = rules::push::evaluate(&self.rules, self.user, &event, &room);
+        let outcome = rules::push::evaluate(&self.settings.push_rules, self.user, &event, &room);
         Counts { notify: outcome.notify.into(), highlight: outcome.highlight.into() }
     }
 }
