@@ -64,6 +64,9 @@ fn client_address(home: &Home, parts: &Parts) -> Option<IpAddr> {
 pub trait Caller: Sized + Send + 'static {
     /// Finds out.
     fn identify(home: &Home, knock: &Knock) -> impl Future<Output = Answer<Self>> + Send;
+
+    /// The device, if it is known.
+    fn device(&self) -> Option<&Device>;
 }
 
 /// A device of a user or of a guest.
@@ -88,11 +91,19 @@ impl Caller for Anyone {
     async fn identify(_: &Home, knock: &Knock) -> Answer<Self> {
         Ok(Anyone { address: knock.address })
     }
+
+    fn device(&self) -> Option<&Device> {
+        None
+    }
 }
 
 impl Caller for Leaving {
     async fn identify(home: &Home, knock: &Knock) -> Answer<Self> {
         Ok(Leaving(session(home, knock).await?.device))
+    }
+
+    fn device(&self) -> Option<&Device> {
+        Some(&self.0)
     }
 }
 
@@ -100,6 +111,10 @@ impl Caller for DeviceOrGuest {
     async fn identify(home: &Home, knock: &Knock) -> Answer<Self> {
         let session = session(home, knock).await?;
         if session.locked { Err(Refusal::user_locked()) } else { Ok(DeviceOrGuest(session.device)) }
+    }
+
+    fn device(&self) -> Option<&Device> {
+        Some(&self.0)
     }
 }
 
@@ -109,6 +124,10 @@ impl Caller for Option<DeviceOrGuest> {
             return Ok(None);
         }
         DeviceOrGuest::identify(home, knock).await.map(Some)
+    }
+
+    fn device(&self) -> Option<&Device> {
+        self.as_ref().map(|who| &who.0)
     }
 }
 
@@ -120,6 +139,10 @@ impl Caller for Device {
         }
         Ok(device)
     }
+
+    fn device(&self) -> Option<&Device> {
+        Some(self)
+    }
 }
 
 impl Caller for Administrator {
@@ -129,5 +152,9 @@ impl Caller for Administrator {
             return Err(Refusal::forbidden("Only administrators of this server can do that"));
         }
         Ok(Administrator(device))
+    }
+
+    fn device(&self) -> Option<&Device> {
+        Some(&self.0)
     }
 }

@@ -13,7 +13,10 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 use futures_util::FutureExt;
-use homeserver::{Answer, Home, Refusal};
+use homeserver::{
+    Answer, Home, Refusal,
+    limits::{self, Class},
+};
 use http::Method;
 use ruma::api::{IncomingRequest, path_builder::PathBuilder};
 use tracing::Instrument;
@@ -30,8 +33,22 @@ pub struct Endpoint {
     pub method: Method,
     /// The paths it is served under, with `{placeholders}`.
     pub paths: Vec<&'static str>,
+    /// What it costs whoever asks.
+    pub class: Class,
+    serve: Box<dyn Fn(Class) -> MethodRouter<Home>>,
+}
+
+impl Endpoint {
+    /// The same endpoint, but each request is taken from the budget of `class`.
+    #[must_use]
+    pub fn costs(self, class: Class) -> Self {
+        Endpoint { class, ..self }
+    }
+
     /// What answers.
-    pub serve: MethodRouter<Home>,
+    pub fn serve(&self) -> MethodRouter<Home> {
+        (self.serve)(self.class)
+    }
 }
 
 /// How a question is read from a request. `How` tells apart ruma's types and our own.
@@ -76,29 +93,35 @@ where
 {
     let name = paths.last().copied().unwrap_or_default();
     let meter = Meter::of(&method, name);
-    let serve = move |State(home): State<Home>,
-                      path: Result<RawPathParams, RawPathParamsRejection>,
-                      request: Request| {
-        let (verb, meter) = (verb.clone(), meter.clone());
-        let span = tracing::info_span!("request", id = home.request_id(), endpoint = name);
-        async move {
-            let begun = meter.begin();
-            let served = AssertUnwindSafe(serve(&home, path, request, verb)).catch_unwind().await;
-            let response = match served.unwrap_or_else(|_| Err(Refusal::broken("the endpoint panicked"))) {
-                Ok(response) => response,
-                Err(refusal) => answer::refuse(&refusal),
-            };
-            meter.end(begun, response.status().as_u16());
-            response
-        }
-        .instrument(span)
-    };
     let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
-    Endpoint { method, paths: paths.to_vec(), serve: on(filter, serve) }
+    let serve = move |class| {
+        let (verb, meter) = (verb.clone(), meter.clone());
+        let serve = move |State(home): State<Home>,
+                          path: Result<RawPathParams, RawPathParamsRejection>,
+                          request: Request| {
+            let (verb, meter) = (verb.clone(), meter.clone());
+            let span = tracing::info_span!("request", id = home.request_id(), endpoint = name);
+            async move {
+                let begun = meter.begin();
+                let served = AssertUnwindSafe(serve(&home, class, path, request, verb)).catch_unwind().await;
+                let response = match served.unwrap_or_else(|_| Err(Refusal::broken("the endpoint panicked")))
+                {
+                    Ok(response) => response,
+                    Err(refusal) => answer::refuse(&refusal),
+                };
+                meter.end(begun, response.status().as_u16());
+                response
+            }
+            .instrument(span)
+        };
+        on(filter, serve)
+    };
+    Endpoint { method, paths: paths.to_vec(), class: Class::Other, serve: Box::new(serve) }
 }
 
 async fn serve<A, AskHow, Who, R, How, Fut>(
     home: &Home,
+    class: Class,
     path: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
     verb: impl Fn(Home, Who, A) -> Fut,
@@ -112,10 +135,18 @@ where
     let path = path.map_err(|_| Refusal::invalid_param("The path is not percent-encoded UTF-8"))?;
     let path: Vec<&str> = path.iter().map(|(_, value)| value).collect();
     let (parts, stream) = request.into_parts();
-    let who = Who::identify(home, &caller::Knock::of(home, &parts)).await?;
+    let who: Who = identify(home, class, &caller::Knock::of(home, &parts)).await?;
     let bytes = body::collect(&parts, stream).await?;
     let ask = A::read(http::Request::from_parts(parts, &*bytes), &path)?;
     verb(home.clone(), who, ask).await?.reply()
+}
+
+/// Who asks, if they may ask so often. Who is not let in pays as well.
+async fn identify<Who: Caller>(home: &Home, class: Class, knock: &caller::Knock) -> Answer<Who> {
+    let who = Who::identify(home, knock).await;
+    let device = who.as_ref().ok().and_then(Caller::device);
+    limits::spend(home, class, device, knock.address)?;
+    who
 }
 
 /// Counts the requests of one endpoint and how long they took.

@@ -10,8 +10,8 @@ use crate::{answer, routes};
 pub fn router(home: Home) -> Router {
     let mut router = Router::new();
     for endpoint in routes::routes() {
-        for path in endpoint.paths {
-            router = router.route(path, endpoint.serve.clone());
+        for path in &endpoint.paths {
+            router = router.route(path, endpoint.serve());
         }
     }
     router.fallback(no_such_path).method_not_allowed_fallback(no_such_method).with_state(home)

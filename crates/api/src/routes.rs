@@ -1,5 +1,6 @@
 //! Every endpoint on one line, in the order of the specification's chapters.
 
+use homeserver::limits::Class::{Create, Invite, Join, Login, Register, Search, Send};
 use http::Method;
 
 use crate::{
@@ -33,16 +34,17 @@ fn sessions() -> Vec<Endpoint> {
         at(Method::GET, &["/.well-known/matrix/client"], well_known::client),
         at(Method::GET, &["/.well-known/matrix/support"], well_known::support),
         // Client authentication: registration
-        at(Method::POST, &both!("register"), registration::register),
-        at(Method::GET, &both!("register/available"), registration::available),
+        at(Method::POST, &both!("register"), registration::register).costs(Register),
+        at(Method::GET, &both!("register/available"), registration::available).costs(Search),
         at(
             Method::GET,
             &["/_matrix/client/v1/register/m.login.registration_token/validity"],
             registration::token_validity,
-        ),
+        )
+        .costs(Search),
         // Client authentication: sessions
         endpoint(session::flows),
-        at(Method::POST, &both!("login"), session::login),
+        at(Method::POST, &both!("login"), session::login).costs(Login),
         at(Method::POST, &["/_matrix/client/v3/refresh"], session::refresh),
         at(Method::POST, &both!("logout"), session::logout),
         at(Method::POST, &both!("logout/all"), session::logout_all),
@@ -75,13 +77,14 @@ fn events() -> Vec<Endpoint> {
         endpoint(relations::get_of_kind_and_type),
         endpoint(relations::threads),
         // Sending events to a room
-        at(Method::PUT, &both!("rooms/{room_id}/state/{event_type}"), room_send::set_state),
-        at(Method::PUT, &both!("rooms/{room_id}/state/{event_type}/"), room_send::set_state),
-        at(Method::PUT, &both!("rooms/{room_id}/state/{event_type}/{state_key}"), room_send::set_state),
-        at(Method::PUT, &both!("rooms/{room_id}/send/{event_type}/{txn_id}"), room_send::send),
-        endpoint(room_send::redact),
+        at(Method::PUT, &both!("rooms/{room_id}/state/{event_type}"), room_send::set_state).costs(Send),
+        at(Method::PUT, &both!("rooms/{room_id}/state/{event_type}/"), room_send::set_state).costs(Send),
+        at(Method::PUT, &both!("rooms/{room_id}/state/{event_type}/{state_key}"), room_send::set_state)
+            .costs(Send),
+        at(Method::PUT, &both!("rooms/{room_id}/send/{event_type}/{txn_id}"), room_send::send).costs(Send),
+        endpoint(room_send::redact).costs(Send),
         // Delayed events (MSC4140)
-        at(Method::PUT, &[delayed_events::SCHEDULE_PATH], delayed_events::schedule),
+        at(Method::PUT, &[delayed_events::SCHEDULE_PATH], delayed_events::schedule).costs(Send),
         at(Method::GET, &[delayed_events::LIST_PATH], delayed_events::list),
         at(Method::GET, &[delayed_events::ONE_PATH], delayed_events::get),
         at(Method::POST, &[delayed_events::ONE_PATH], delayed_events::update),
@@ -105,20 +108,20 @@ fn rooms() -> Vec<Endpoint> {
         // Capabilities negotiation
         at(Method::GET, &both!("capabilities"), capabilities::get),
         // Creation
-        endpoint(create_room::create),
+        endpoint(create_room::create).costs(Create),
         // Room membership
         at(Method::GET, &both!("joined_rooms"), room_state::joined_rooms),
-        endpoint(membership::knock),
-        endpoint(membership::invite),
-        endpoint(membership::join_by_alias),
-        endpoint(membership::join),
+        endpoint(membership::knock).costs(Join),
+        endpoint(membership::invite).costs(Invite),
+        endpoint(membership::join_by_alias).costs(Join),
+        endpoint(membership::join).costs(Join),
         endpoint(membership::forget),
         endpoint(membership::leave),
         endpoint(membership::kick),
         endpoint(membership::ban),
         endpoint(membership::unban),
         // Room upgrades
-        endpoint(room_upgrade::upgrade),
+        endpoint(room_upgrade::upgrade).costs(Create),
         // Rooms: aliases
         endpoint(directory::get_alias),
         endpoint(directory::add_alias),
@@ -127,8 +130,8 @@ fn rooms() -> Vec<Endpoint> {
         // Rooms: listing
         endpoint(directory::is_listed),
         at(Method::PUT, &directory::LIST_PATHS, directory::list),
-        at(Method::GET, &public_rooms::PATHS, public_rooms::get),
-        at(Method::POST, &public_rooms::PATHS, public_rooms::search),
+        at(Method::GET, &public_rooms::PATHS, public_rooms::get).costs(Search),
+        at(Method::POST, &public_rooms::PATHS, public_rooms::search).costs(Search),
     ]
 }
 
@@ -166,9 +169,9 @@ fn people() -> Vec<Endpoint> {
         at(Method::PUT, &both!("user/{user_id}/rooms/{room_id}/tags/{tag}"), account_data::put_tag),
         at(Method::DELETE, &both!("user/{user_id}/rooms/{room_id}/tags/{tag}"), account_data::delete_tag),
         // Mutual rooms
-        at(Method::GET, &[mutual_rooms::PATH], mutual_rooms::get),
-        at(Method::GET, &[mutual_rooms::PROPOSED_PATH], mutual_rooms::get_proposed),
-        at(Method::GET, &[mutual_rooms::UNSTABLE_PATH], mutual_rooms::get_unstable),
+        at(Method::GET, &[mutual_rooms::PATH], mutual_rooms::get).costs(Search),
+        at(Method::GET, &[mutual_rooms::PROPOSED_PATH], mutual_rooms::get_proposed).costs(Search),
+        at(Method::GET, &[mutual_rooms::UNSTABLE_PATH], mutual_rooms::get_unstable).costs(Search),
         // Server administration
         at(Method::GET, &both!("admin/whois/{userId}"), admin::whois),
         at(Method::GET, &["/_matrix/client/v1/admin/lock/{userId}"], admin::get_lock),
@@ -198,13 +201,13 @@ fn other_modules() -> Vec<Endpoint> {
         at(Method::PUT, &both!("pushrules/global/{kind}/{rule_id}/actions"), push::set_actions),
         // Room previews and spaces
         at(Method::GET, &room_summary::PATHS, room_summary::get),
-        at(Method::GET, &[room_summary::HIERARCHY_PATH], room_summary::hierarchy),
+        at(Method::GET, &[room_summary::HIERARCHY_PATH], room_summary::hierarchy).costs(Search),
         // User directory
-        at(Method::POST, &both!("user_directory/search"), user_directory::search),
+        at(Method::POST, &both!("user_directory/search"), user_directory::search).costs(Search),
         // Reporting content
-        at(Method::POST, &both!("rooms/{room_id}/report"), report_content::room),
-        at(Method::POST, &both!("rooms/{room_id}/report/{event_id}"), report_content::event),
-        at(Method::POST, &both!("users/{user_id}/report"), report_content::user),
+        at(Method::POST, &both!("rooms/{room_id}/report"), report_content::room).costs(Send),
+        at(Method::POST, &both!("rooms/{room_id}/report/{event_id}"), report_content::event).costs(Send),
+        at(Method::POST, &both!("users/{user_id}/report"), report_content::user).costs(Send),
         // OpenID
         at(Method::POST, &both!("user/{user_id}/openid/request_token"), openid::request_token),
         at(Method::GET, &["/_matrix/federation/v1/openid/userinfo"], openid::userinfo),

@@ -206,8 +206,8 @@ impl Default for Federation {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Whether requests are limited per user and per client address. In this version nothing
-    /// counts them yet; sizes, connections and password hashes are always bounded.
+    /// Whether requests are limited per user and per client address; which ones and how is in the
+    /// README. Sizes, connections and password hashes are always bounded.
     pub enabled: bool,
     /// Reverse proxies whose `X-Forwarded-For` is believed: addresses or networks
     /// ("10.0.0.0/8"). Everybody else is known by the address of the connection.

@@ -17,7 +17,8 @@ use store::Db;
 use tokio::sync::watch;
 
 use crate::{
-    accounts, bell::Bell, config::Config, ephemera::Ephemera, lately::Lately, rooms, settings, sync::unread,
+    accounts, bell::Bell, config::Config, ephemera::Ephemera, lately::Lately, limits::Budgets, rooms,
+    settings, sync::unread,
 };
 
 /// Who is at home: configuration, database, clock, dice, signing key, bell and caches. A handle:
@@ -41,6 +42,8 @@ pub struct Inside {
     pub bell: Bell,
     /// Sessions and what else of accounts is in memory.
     pub accounts: accounts::Memory,
+    /// How many requests users and addresses have left.
+    pub limits: Budgets,
     /// Rooms, events and states that are in memory.
     pub rooms: rooms::Memory,
     /// Who is typing and who is about.
@@ -63,6 +66,7 @@ impl Home {
     pub fn new(config: Config, db: Db, signing_key: SigningKey, clock: Clock, dice: Dice) -> Self {
         Home(Arc::new(Inside {
             accounts: accounts::Memory::new(&signing_key),
+            limits: Budgets::default(),
             rooms: rooms::Memory::new(db.upto()),
             ephemera: Ephemera::new(clock.now_ms()),
             lately_account_data: Lately::new(db.upto()),

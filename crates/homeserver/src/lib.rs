@@ -9,6 +9,7 @@ pub mod ephemera;
 pub mod filters;
 pub mod home;
 pub mod lately;
+pub mod limits;
 pub mod presence;
 pub mod profiles;
 pub mod push;

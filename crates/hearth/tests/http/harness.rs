@@ -135,6 +135,7 @@ impl Server {
             token: opened.expect("a session"),
             http: self.http.clone(),
             base: self.base.clone(),
+            address: None,
             txns: Arc::new(AtomicU64::new(0)),
         }
     }
@@ -147,6 +148,7 @@ impl Server {
             token: String::new(),
             http: self.http.clone(),
             base: self.base.clone(),
+            address: None,
             txns: Arc::new(AtomicU64::new(0)),
         }
     }
@@ -203,6 +205,7 @@ pub struct User {
     pub token: String,
     http: reqwest::Client,
     base: String,
+    address: Option<String>,
     txns: Arc<AtomicU64>,
 }
 
@@ -213,6 +216,8 @@ pub struct Reply {
     pub status: u16,
     /// The body; null if it is not JSON.
     pub body: Value,
+    /// `Retry-After`, in seconds.
+    pub retry_after_s: Option<u64>,
 }
 
 impl Reply {
@@ -233,6 +238,12 @@ impl Reply {
 }
 
 impl User {
+    /// The same user behind a proxy that says the request came from `address`.
+    #[must_use]
+    pub fn at(&self, address: &str) -> User {
+        User { address: Some(address.to_owned()), ..self.clone() }
+    }
+
     /// Goes on with a server that was restarted, and listens elsewhere now.
     pub fn moves_to(&mut self, server: &Server) {
         self.base = server.base.clone();
@@ -244,6 +255,9 @@ impl User {
         if !self.token.is_empty() {
             request = request.bearer_auth(&self.token);
         }
+        if let Some(address) = &self.address {
+            request = request.header("x-forwarded-for", address);
+        }
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_owned());
         }
@@ -251,10 +265,12 @@ impl User {
         let status = response.status().as_u16();
         let origin = response.headers().get("access-control-allow-origin").cloned();
         assert_eq!(origin.as_ref().map(|origin| origin.as_bytes()), Some(&b"*"[..]), "{path} lacks CORS");
+        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+        let retry_after_s = retry_after.and_then(|value| value.parse().ok());
         let bytes = response.bytes().await.expect("a whole answer");
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         openapi::check(&method, path, status, &body);
-        Reply { status, body }
+        Reply { status, body, retry_after_s }
     }
 
     /// `GET /_matrix/client{path}`

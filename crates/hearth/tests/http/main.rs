@@ -14,6 +14,7 @@ mod errors;
 mod filters;
 mod harness;
 mod ignoring;
+mod limits;
 mod login;
 mod moderation;
 mod mutual_rooms;

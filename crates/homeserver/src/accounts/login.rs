@@ -12,7 +12,7 @@ use super::{
     sessions::token_hash,
 };
 use crate::{
-    Home,
+    Home, limits,
     refusal::{Answer, Refusal},
     who::Anyone,
 };
@@ -42,7 +42,7 @@ pub struct Wish {
 ///
 /// # Errors
 /// `M_FORBIDDEN` for a wrong name, password or token, `M_USER_DEACTIVATED`, `M_USER_LOCKED`,
-/// `M_LIMIT_EXCEEDED` after too many wrong passwords, `M_UNKNOWN` for a type that is not offered,
+/// `M_LIMIT_EXCEEDED` after too many wrong passwords or too many logins, `M_UNKNOWN` for a type that is not offered,
 /// `M_MISSING_PARAM`.
 pub async fn login(home: &Home, who: &Anyone, wish: &Wish) -> Answer<Opened> {
     wish.session.check()?;
@@ -53,6 +53,7 @@ pub async fn login(home: &Home, who: &Anyone, wish: &Wish) -> Answer<Opened> {
         Some(_) => return Err(Refusal::unknown("This server does not offer that type of login")),
         None => return Err(Refusal::missing_param("type is missing: ask GET /login which there are")),
     };
+    limits::log_in(home, &user_id)?;
     let opened = opening::open(home, &mut batch, &user_id, &wish.session);
     home.db.commit(batch).await.map_err(|error| match error {
         store::Error::Refused { .. } => bad_token(),

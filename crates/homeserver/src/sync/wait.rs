@@ -10,19 +10,27 @@ use super::{
     plan::Plan,
     stream,
 };
-use crate::{Home, presence, refusal::Answer, token::Token, who::Device};
+use crate::{
+    Home,
+    limits::{self, Class},
+    presence,
+    refusal::Answer,
+    token::Token,
+    who::Device,
+};
 
 /// What happened for `who` since `ask.since`; waits until something did, or `ask.timeout` is over, or
 /// the server stops.
 ///
 /// # Errors
-/// `M_INVALID_PARAM` if the token is none of ours.
+/// `M_INVALID_PARAM` if the token is none of ours, `M_LIMIT_EXCEEDED` after too many initial syncs.
 pub async fn sync(home: &Home, who: &Device, ask: Ask) -> Answer<Synced> {
     if let Some(since) = ask.since {
         look::check(home, since).await?;
     }
     presence::syncs(home, who.user(), &ask.set_presence);
     let Some(since) = ask.since.filter(|_| !ask.full_state) else {
+        limits::spend(home, Class::Search, Some(who), who.address)?;
         let look = Look::new(home, who, &ask, ask.since).await?;
         return Ok(Synced::Streamed(stream::pieces(look).await?));
     };
