@@ -3,7 +3,7 @@
 //! Every endpoint belongs to a [`Class`], and every class has a budget for each user and one for each
 //! address: so many requests at once, then one at a time as the budget grows again. A client that does
 //! what people do never meets them; what does meet them is told when to come back. What a wrong
-//! password costs is counted apart, in [`attempts`](crate::accounts).
+//! password costs is counted apart, by [`accounts`](crate::accounts).
 //!
 //! A budget is one number: until when it is not whole again (the *generic cell rate algorithm*). The
 //! crate for it, governor, neither bounds how many it keeps nor takes our clock without a wrapper as
@@ -57,11 +57,33 @@ pub enum Class {
     Other,
 }
 
-/// How many requests at once, and after how many milliseconds one more.
+/// How many requests are allowed.
 #[derive(Clone, Copy, Debug)]
-struct Budget {
-    burst: i64,
-    every_ms: i64,
+pub(crate) struct Budget {
+    /// So many at once.
+    pub(crate) burst: i64,
+    /// Then one after so many milliseconds each.
+    pub(crate) every_ms: i64,
+}
+
+impl Budget {
+    /// Until when what was spent is missing. More than all can not be: then the clock was set back.
+    fn spent_until(self, until_ms: i64, now_ms: i64) -> i64 {
+        if self.wait_ms(until_ms, now_ms) > 0 { now_ms } else { until_ms.max(now_ms) }
+    }
+
+    /// How long it takes until no more is missing than there is.
+    fn wait_ms(self, until_ms: i64, now_ms: i64) -> i64 {
+        until_ms - now_ms - self.burst * self.every_ms
+    }
+
+    fn must_allow_one_more(self, until_ms: i64, now_ms: i64) -> Answer<()> {
+        let until_ms = self.spent_until(until_ms, now_ms) + self.every_ms;
+        match u64::try_from(self.wait_ms(until_ms, now_ms)) {
+            Ok(wait_ms @ 1..) => Err(Refusal::limit_exceeded(Duration::from_millis(wait_ms))),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Class {
@@ -108,20 +130,29 @@ impl Default for Budgets {
 }
 
 impl Budgets {
-    /// Takes one request from a budget.
-    fn take(&self, whose: impl Hash, budget: Budget, now_ms: i64) -> Answer<()> {
+    /// Takes one from the budget `whose`.
+    ///
+    /// # Errors
+    /// `M_LIMIT_EXCEEDED` if nothing is left; then nothing is taken.
+    pub(crate) fn take(&self, whose: impl Hash, budget: Budget, now_ms: i64) -> Answer<()> {
         let whole = || Ok::<_, Infallible>(Arc::new(AtomicI64::new(now_ms)));
         let Ok(until_ms) = self.until_ms.get_or_insert_with(&self.key.hash_one(whose), whole);
-        let all_ms = budget.burst * budget.every_ms;
         let taken = until_ms.fetch_update(Ordering::AcqRel, Ordering::Acquire, |until_ms| {
-            // More than all can not be spent: then the clock was set back.
-            let spent_ms = if until_ms > now_ms + all_ms { 0 } else { (until_ms - now_ms).max(0) };
-            (spent_ms + budget.every_ms <= all_ms).then_some(now_ms + spent_ms + budget.every_ms)
+            let until_ms = budget.spent_until(until_ms, now_ms) + budget.every_ms;
+            (budget.wait_ms(until_ms, now_ms) <= 0).then_some(until_ms)
         });
-        taken.map(|_| ()).map_err(|until_ms| {
-            let wait_ms = until_ms + budget.every_ms - now_ms - all_ms;
-            Refusal::limit_exceeded(Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0)))
-        })
+        taken.map(|_| ()).or_else(|until_ms| budget.must_allow_one_more(until_ms, now_ms))
+    }
+
+    /// Looks whether [`take`](Self::take) would be refused.
+    ///
+    /// # Errors
+    /// `M_LIMIT_EXCEEDED`
+    pub(crate) fn must_have(&self, whose: impl Hash, budget: Budget, now_ms: i64) -> Answer<()> {
+        match self.until_ms.get(&self.key.hash_one(whose)) {
+            Some(until_ms) => budget.must_allow_one_more(until_ms.load(Ordering::Acquire), now_ms),
+            None => Ok(()),
+        }
     }
 }
 
@@ -158,7 +189,7 @@ pub fn spend(home: &Home, class: Class, who: Option<&Device>, address: Option<Ip
 }
 
 /// What one client has at its disposal: an IPv4 address, or the /64 of an IPv6 one.
-pub(crate) fn network(address: IpAddr) -> IpAddr {
+fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
         address => address,

@@ -37,8 +37,8 @@ pub async fn flows(_: Home, _: Anyone, _: get_login_types::Request) -> Answer<Js
 }
 
 /// `POST /_matrix/client/v3/login`: opens a session.
-pub async fn login(home: Home, who: Anyone, ask: Plain) -> Answer<Json> {
-    let session = login::login(&home, &who, &ask.json()?).await?;
+pub async fn login(home: Home, _: Anyone, ask: Plain) -> Answer<Json> {
+    let session = login::login(&home, &ask.json()?).await?;
     let mut reply = json!({ "user_id": session.user_id, "home_server": home.server_name() });
     tokens(&mut reply, &session);
     if let Some(well_known) = well_known::client_object(&home) {

@@ -14,7 +14,6 @@ use super::{
 use crate::{
     Home, limits,
     refusal::{Answer, Refusal},
-    who::Anyone,
 };
 
 /// How a client logs in.
@@ -44,11 +43,11 @@ pub struct Wish {
 /// `M_FORBIDDEN` for a wrong name, password or token, `M_USER_DEACTIVATED`, `M_USER_LOCKED`,
 /// `M_LIMIT_EXCEEDED` after too many wrong passwords or too many logins, `M_UNKNOWN` for a type that is not offered,
 /// `M_MISSING_PARAM`.
-pub async fn login(home: &Home, who: &Anyone, wish: &Wish) -> Answer<Opened> {
+pub async fn login(home: &Home, wish: &Wish) -> Answer<Opened> {
     wish.session.check()?;
     let mut batch = Batch::new();
     let user_id = match wish.login_type.as_deref() {
-        Some("m.login.password") => by_password(home, who, wish).await?,
+        Some("m.login.password") => by_password(home, wish).await?,
         Some("m.login.token") => by_token(home, wish, &mut batch).await?,
         Some(_) => return Err(Refusal::unknown("This server does not offer that type of login")),
         None => return Err(Refusal::missing_param("type is missing: ask GET /login which there are")),
@@ -62,7 +61,7 @@ pub async fn login(home: &Home, who: &Anyone, wish: &Wish) -> Answer<Opened> {
     Ok(opened)
 }
 
-async fn by_password(home: &Home, who: &Anyone, wish: &Wish) -> Answer<OwnedUserId> {
+async fn by_password(home: &Home, wish: &Wish) -> Answer<OwnedUserId> {
     let wrong = || Refusal::forbidden("Wrong username or password");
     let password = wish.password.as_deref();
     let password = password.ok_or_else(|| Refusal::missing_param("password is missing"))?;
@@ -70,15 +69,17 @@ async fn by_password(home: &Home, who: &Anyone, wish: &Wish) -> Answer<OwnedUser
         return Err(Refusal::forbidden("Nobody here is known by that address: use the username"));
     }
     let user_id = names::find(home, wish.identifier.as_ref(), wish.user.as_deref()).await?;
-    attempts::may_guess(home, user_id.as_deref(), who.address)?;
+    if let Some(user_id) = &user_id {
+        attempts::may_guess(home, user_id)?;
+    }
     let account = match &user_id {
         Some(user_id) => store::accounts::get(&home.db, user_id.as_str()).await?,
         None => None,
     };
     let hash = account.as_ref().and_then(|account| account.password_hash.clone());
     let right = passwords::verify(home, password, hash).await?;
-    if !right {
-        attempts::was_wrong(home, user_id.as_deref(), who.address);
+    if let (false, Some(user_id)) = (right, &user_id) {
+        attempts::was_wrong(home, user_id);
     }
     let (user_id, account) = user_id.zip(account).ok_or_else(wrong)?;
     if account.deactivated {

@@ -30,7 +30,6 @@ use rules::signing_key::SigningKey;
 pub struct Memory {
     sessions: sessions::Cache,
     hashing: passwords::Pool,
-    attempts: attempts::Attempts,
     seen: devices::Seen,
     departures: departing::Departures,
     ticket_key: [u8; 32],
@@ -42,7 +41,6 @@ impl Memory {
         Memory {
             sessions: sessions::Cache::new(),
             hashing: passwords::Pool::new(),
-            attempts: attempts::Attempts::default(),
             seen: devices::Seen::default(),
             departures: departing::Departures::default(),
             ticket_key: signing_key.derive("hearth accounts ticket 1"),

@@ -76,13 +76,13 @@ async fn password(home: &Home, user: Option<&UserId>, auth: &Map<String, Value>)
         (None, None) => Some(user.to_owned()),
         (identifier, name) => names::find(home, identifier.as_ref(), name.as_deref()).await?,
     };
-    attempts::may_guess(home, Some(user), None)?;
+    attempts::may_guess(home, user)?;
     let account = store::accounts::get(&home.db, user.as_str()).await?;
     let hash = account.and_then(|account| account.password_hash).filter(|_| named.as_deref() == Some(user));
     if passwords::verify(home, &auth.password, hash).await? {
         Ok(Value::Null)
     } else {
-        attempts::was_wrong(home, Some(user), None);
+        attempts::was_wrong(home, user);
         Err(Failed::Again("M_FORBIDDEN", "Wrong password"))
     }
 }
