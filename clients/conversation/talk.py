@@ -127,6 +127,8 @@ async def part(alice: Actor, bob: Actor, carol: Actor, dave: Actor, room: str) -
 
     await refused(bob.ban(room, carol.user_id, "without the power to"), "M_FORBIDDEN")
     await alice.ban(room, bob.user_id, "to test it")
+    # A client that takes itself for joined does not even ask.
+    await bob.sees(room, "being out", lambda seen: seen["membership"] in ("ban", "leave"))
     await together(a.sees_member(room, bob.user_id, membership="ban") for a in (alice, carol))
     await refused(bob.join(room), "M_FORBIDDEN")
     await alice.unban(room, bob.user_id)
