@@ -19,17 +19,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 /// This file: the manual that `hearth config` prints is read from the doc comments below.
 pub const SOURCE: &str = include_str!("config.rs");
 
-/// The room versions in which rooms can be created here.
-pub const ROOM_VERSIONS: [RoomVersionId; 7] = [
-    RoomVersionId::V6,
-    RoomVersionId::V7,
-    RoomVersionId::V8,
-    RoomVersionId::V9,
-    RoomVersionId::V10,
-    RoomVersionId::V11,
-    RoomVersionId::V12,
-];
-
 /// What an operator can set. `Config::default()` is a working server on localhost.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -311,7 +300,7 @@ impl Config {
     }
 
     fn check_rooms_and_database(&self) -> Result<(), Complaint> {
-        if !ROOM_VERSIONS.contains(&self.default_room_version) {
+        if !rules::versions::SUPPORTED.contains(&self.default_room_version) {
             let version = &self.default_room_version;
             return Err(Complaint::new(
                 "default_room_version",

@@ -11,8 +11,11 @@ const ENOUGH: usize = 300;
 /// Writers at once, so that the kill meets groups.
 const CROWD: i64 = 8;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn everything_acknowledged_survives_kill_9() -> Result<()> {
+    if let Ok(url) = std::env::var(URL) {
+        return commit_until_killed(&url).await;
+    }
     testing::on_each_url(async |url: String| {
         let mut acknowledged = Vec::new();
         for _ in 0..3 {
@@ -38,7 +41,7 @@ async fn everything_acknowledged_survives_kill_9() -> Result<()> {
 fn kill_in_the_middle(url: &str) -> Vec<String> {
     let program = std::env::current_exe().expect("a test has a program");
     let mut child = Command::new(program)
-        .args(["child_that_commits_until_it_is_killed", "--exact", "--ignored", "--nocapture"])
+        .args(["everything_acknowledged_survives_kill_9", "--exact", "--nocapture"])
         .env(URL, url)
         .stdout(Stdio::piped())
         .spawn()
@@ -58,10 +61,9 @@ fn kill_in_the_middle(url: &str) -> Vec<String> {
     acknowledged
 }
 
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "only as the child of the test above"]
-async fn child_that_commits_until_it_is_killed() -> Result<()> {
-    let db = Db::open(&std::env::var(URL).expect("set by the parent")).await?;
+/// What the test does when it is its own child.
+async fn commit_until_killed(url: &str) -> Result<()> {
+    let db = Db::open(url).await?;
     let start = db.upto();
     let writers = (0..CROWD).map(|writer| tokio::spawn(write(db.clone(), start, writer)));
     for writer in writers.collect::<Vec<_>>() {

@@ -1,6 +1,7 @@
 //! `GET /_matrix/client/v3/capabilities`
 
-use homeserver::{Answer, Home, config::ROOM_VERSIONS, rooms::delayed_events, who::Kind};
+use homeserver::{Answer, Home, rooms::delayed_events, who::Kind};
+use rules::versions;
 use serde_json::{Map, Value, json};
 
 use crate::{answer::Json, caller::DeviceOrGuest, plain::Plain};
@@ -8,7 +9,7 @@ use crate::{answer::Json, caller::DeviceOrGuest, plain::Plain};
 /// `GET /_matrix/client/v3/capabilities`: what whoever asks can do here.
 pub async fn get(home: Home, DeviceOrGuest(who): DeviceOrGuest, _: Plain) -> Answer<Json> {
     let stable = |version: &ruma::RoomVersionId| (version.to_string(), Value::from("stable"));
-    let available: Map<String, Value> = ROOM_VERSIONS.iter().map(stable).collect();
+    let available: Map<String, Value> = versions::SUPPORTED.iter().map(stable).collect();
     let user = json!({ "enabled": who.kind == Kind::User });
     let named = json!({ "enabled": who.kind != Kind::Guest });
     let mut capabilities = json!({
