@@ -187,6 +187,18 @@ on_both_databases! {
         assert_eq!(event["content"]["presence"], "offline");
     }
 
+    async fn who_says_something_is_active(server: Server) {
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = alice.creates_room(json!({ "preset": "public_chat" })).await;
+        bob.joins(&room).await;
+        let status = format!("/v3/presence/{}/status", encode(bob.user_id.as_str()));
+        bob.put(&status, json!({ "presence": "online" })).await.ok();
+        server.pass(Duration::from_secs(20));
+        assert_eq!(alice.get(&status).await.ok()["last_active_ago"], 20_000);
+        bob.say(&room, "hello").await;
+        assert_eq!(alice.get(&status).await.ok()["last_active_ago"], 0);
+    }
+
     async fn account_data_reaches_the_users_other_clients_and_nobody_else(server: Server) {
         let (alice, bob) = (server.user("alice").await, server.user("bob").await);
         let room = alice.creates_room(json!({})).await;

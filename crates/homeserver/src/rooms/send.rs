@@ -4,7 +4,7 @@ use ruma::{CanonicalJsonObject, EventId, OwnedEventId, OwnedTransactionId, RoomI
 
 use super::{Intent, Txn, append, memory, redact, relations};
 use crate::{
-    Home,
+    Home, presence,
     refusal::{Answer, Refusal},
     who::Device,
 };
@@ -23,7 +23,9 @@ pub async fn send(
 ) -> Answer<OwnedEventId> {
     let scope = format!("send/{room_id}/{event_type}");
     let txn = Txn { device_id: who.device_id.clone(), scope, txn_id };
-    send_once(home, who, room_id, event_type, content, txn).await
+    let event_id = send_once(home, who, room_id, event_type, content, txn).await?;
+    presence::acts(home, who.user());
+    Ok(event_id)
 }
 
 /// [`send`] in any transaction.
