@@ -34,5 +34,15 @@ pub enum Error {
     Unfit(String),
 }
 
+impl Error {
+    /// Adds the statement to an error that is a bug of ours.
+    pub(super) fn of_statement(self, sql: &str) -> Self {
+        match self {
+            Error::Broken(what) => Error::Broken(format!("{what}: {sql}")),
+            error => error,
+        }
+    }
+}
+
 /// The result of everything the door does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

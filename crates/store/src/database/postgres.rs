@@ -163,7 +163,7 @@ impl Link {
         while rows.len() < rows_max
             && let Some(row) = stream.try_next().await.map_err(|cause| at(sql, cause))?
         {
-            rows.push(T::from_row(&Row::Postgres(&row)).map_err(|error| named(sql, error))?);
+            rows.push(T::from_row(&Row::Postgres(&row)).map_err(|error| error.of_statement(sql))?);
         }
         Ok(rows)
     }
@@ -260,13 +260,5 @@ fn with_source(cause: &tokio_postgres::Error) -> String {
 }
 
 fn at(sql: &str, cause: tokio_postgres::Error) -> Error {
-    named(sql, error(cause))
-}
-
-/// Adds the statement to an error that is a bug of ours.
-fn named(sql: &str, error: Error) -> Error {
-    match error {
-        Error::Broken(what) => Error::Broken(format!("{what}: {sql}")),
-        error => error,
-    }
+    error(cause).of_statement(sql)
 }

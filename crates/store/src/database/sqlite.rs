@@ -169,12 +169,12 @@ impl Prepared {
         rows_max: usize,
     ) -> Result<Vec<T>> {
         let text = self.texts.of(sql);
-        let mut statement = self.connection.prepare_cached(text).map_err(|cause| broken(sql, cause))?;
+        let mut statement = self.connection.prepare_cached(text).map_err(|cause| at(sql, cause))?;
         bind(&mut statement, sql, params, None)?;
         let mut found = statement.raw_query();
         let mut rows = Vec::new();
         while let Some(row) = found.next().map_err(error)? {
-            rows.push(T::from_row(&Row::Sqlite(row)).map_err(|error| at(sql, error))?);
+            rows.push(T::from_row(&Row::Sqlite(row)).map_err(|error| error.of_statement(sql))?);
             if rows.len() == rows_max {
                 break;
             }
@@ -185,9 +185,9 @@ impl Prepared {
     /// Executes a statement that answers no rows; says how many it changed.
     fn execute(&mut self, sql: &'static str, params: &[Value<'_>], positions: Positions) -> Result<usize> {
         let text = self.texts.of(sql);
-        let mut statement = self.connection.prepare_cached(text).map_err(|cause| broken(sql, cause))?;
+        let mut statement = self.connection.prepare_cached(text).map_err(|cause| at(sql, cause))?;
         bind(&mut statement, sql, params, Some(positions))?;
-        statement.raw_execute().map_err(|cause| at(sql, error(cause)))
+        statement.raw_execute().map_err(|cause| at(sql, cause))
     }
 }
 
@@ -204,7 +204,7 @@ fn bind(
     }
     for (index, value) in params.iter().enumerate() {
         let bound = Bound { value, positions };
-        statement.raw_bind_parameter(index + 1, bound).map_err(|cause| at(sql, error(cause)))?;
+        statement.raw_bind_parameter(index + 1, bound).map_err(|cause| at(sql, cause))?;
     }
     Ok(())
 }
@@ -259,14 +259,6 @@ pub(super) fn error(cause: rusqlite::Error) -> Error {
     }
 }
 
-fn broken(sql: &str, cause: rusqlite::Error) -> Error {
-    at(sql, error(cause))
-}
-
-/// Adds the statement to an error that is a bug of ours.
-fn at(sql: &str, error: Error) -> Error {
-    match error {
-        Error::Broken(what) => Error::Broken(format!("{what}: {sql}")),
-        error => error,
-    }
+fn at(sql: &str, cause: rusqlite::Error) -> Error {
+    error(cause).of_statement(sql)
 }
