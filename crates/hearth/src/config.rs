@@ -238,12 +238,25 @@ fn complete(config: &mut Config) -> Result<(), Complaint> {
 
 /// Puts the secrets that are kept in files of their own where they belong.
 fn read_secrets(config: &mut Config) -> Result<(), Complaint> {
-    read_secret("database.url_file", config.database.url_file.as_ref(), &mut config.database.url)?;
-    read_secret(
-        "registration.shared_secret_file",
-        config.registration.shared_secret_file.as_ref(),
-        &mut config.registration.shared_secret,
-    )
+    let Config { database, registration, captcha, oauth2, email, sms, .. } = config;
+    for (key, file, secret) in [
+        ("database.url_file", &database.url_file, &mut database.url),
+        (
+            "registration.shared_secret_file",
+            &registration.shared_secret_file,
+            &mut registration.shared_secret,
+        ),
+        ("captcha.secret_file", &captcha.secret_file, &mut captcha.secret),
+        ("email.password_file", &email.password_file, &mut email.password),
+        ("sms.token_file", &sms.token_file, &mut sms.token),
+    ] {
+        read_secret(key, file.as_ref(), secret)?;
+    }
+    for provider in &mut oauth2.providers {
+        let file = provider.client_secret_file.as_ref();
+        read_secret("oauth2.providers", file, &mut provider.client_secret)?;
+    }
+    Ok(())
 }
 
 fn read_secret(

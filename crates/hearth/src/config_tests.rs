@@ -71,8 +71,13 @@ fn a_wrong_value_is_refused_in_one_line_that_says_what_to_write() {
         ),
         (
             "[registration]\nrequire = [\"token\", \"email\"]",
-            "hearth.toml:2: registration.require: this version of hearth knows \"token\" and \
-             \"terms\", write these",
+            "hearth.toml:2: registration.require: this version of hearth knows \"token\", \
+             \"recaptcha\" and \"terms\", write these",
+        ),
+        (
+            "[registration]\nrequire = [\"recaptcha\"]\n[captcha]\nsite_key = \"a\"",
+            "hearth.toml:3: captcha.secret: is missing: registration.require has \"recaptcha\", \
+             write what its provider gave you",
         ),
         (
             "[log]\nlevel = \"loud\"",

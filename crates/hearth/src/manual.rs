@@ -38,7 +38,11 @@ impl Setting {
             "OwnedServerName" => "a server name, \"example.org\"",
             "RoomVersionId" => "a room version, \"12\"",
             "LogFormat" => "\"text\" or \"json\"",
-            "Vec<Requirement>" => "a list, [\"token\", \"terms\"]",
+            "Vec<Requirement>" => "a list, [\"token\", \"recaptcha\", \"terms\"]",
+            "Vec<String>" => "a list of texts, [\"a\", \"b\"]",
+            "SmtpTls" => "\"starttls\", \"tls\" or \"none\"",
+            "u16" => "a number, 587",
+            "Vec<Provider>" => "a list, [{ id = \"example\", name = \"Example\", client_id = \"…\", … }]",
             "Vec<PathBuf>" => "a list of files, [\"bridge.yaml\"]",
             "Vec<Network>" => "a list of addresses or networks, [\"127.0.0.1\", \"10.0.0.0/8\"]",
             "Vec<Terms>" => {
