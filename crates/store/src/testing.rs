@@ -12,6 +12,8 @@
 //! # }
 //! ```
 
+pub mod wire;
+
 use crate::database::{Db, Error, Result};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};

@@ -62,7 +62,8 @@ impl Batch {
 
     /// Calls `f` once the batch is durable, in commit order, before [`Db::upto`](super::Db::upto)
     /// shows its positions. It runs on the writer: it must be short and must not block. If the
-    /// batch is refused or fails, it is dropped without a call.
+    /// batch is refused or fails, it is dropped without a call. It is called exactly if the batch is
+    /// kept, also where that turned out only after the caller was told [`Error::Unavailable`].
     pub fn then(&mut self, f: impl FnOnce(&Positions) + Send + 'static) {
         self.callbacks.get_mut().push(Box::new(f));
     }

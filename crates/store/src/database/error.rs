@@ -22,7 +22,8 @@ pub enum Error {
     #[error("the database is read-only")]
     ReadOnly,
     /// The database does not answer, or too much waits for it. Whether a batch answered with this
-    /// was kept is unknown; trying again later makes sense.
+    /// was kept is unknown, but what it does in memory ([`then`](super::Batch::then)) will happen if
+    /// it was, before anything else is written. Trying again later makes sense.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
     /// A statement and the schema do not fit together, or the database is damaged: a bug or a

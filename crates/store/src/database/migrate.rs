@@ -16,6 +16,12 @@ const BOOTSTRAP: &str = "
     CREATE TABLE IF NOT EXISTS setting (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL);
 ";
 
+/// What the writers of PostgreSQL need besides: which group of each process was kept last.
+const BOOTSTRAP_POSTGRES: &str = "
+    CREATE TABLE IF NOT EXISTS writer (
+        node TEXT NOT NULL PRIMARY KEY, groups BIGINT NOT NULL, seen TIMESTAMPTZ NOT NULL DEFAULT now());
+";
+
 const VERSION: &str = "SELECT COALESCE(MAX(version), 0) FROM schema_version";
 
 /// Brings a SQLite database up to date.
@@ -59,7 +65,7 @@ pub(super) async fn postgres(client: &Client) -> Result<()> {
 
 /// Takes the next step in one transaction; says whether there was one.
 async fn postgres_step(client: &Client) -> Result<bool> {
-    let begin = format!("SET client_min_messages = warning; BEGIN; {LOCK}; {BOOTSTRAP}");
+    let begin = format!("SET client_min_messages = warning; BEGIN; {LOCK}; {BOOTSTRAP} {BOOTSTRAP_POSTGRES}");
     client.batch_execute(&begin).await.map_err(postgres::error)?;
     let version = client.query_one(VERSION, &[]).await.map_err(postgres::error)?.get(0);
     let next = next_step(version)?;

@@ -28,7 +28,7 @@ const READERS: usize = 4;
 /// Connections for long reads, which would hold up whatever is behind them.
 const SCANNERS: usize = 2;
 /// How long a short read may take.
-const READ_TIMEOUT: Duration = Duration::from_secs(15);
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a scan may take.
 const SCAN_TIMEOUT: Duration = Duration::from_secs(120);
 /// How often a read is tried whose connection turns out to be lost.
@@ -46,6 +46,10 @@ const COLLATION: &str = "this PostgreSQL database does not sort text by bytes in
 const SORTS_BY_BYTES: &str = "SELECT 'B' < 'a' AND 'a b' < 'aB' AND 'Z' < '_' AND 'z' < 'é'
      AND lower('É') = 'É' AND getdatabaseencoding() = 'UTF8', current_schema()";
 
+/// A name for this process that no other has; forgets those that are long gone.
+const A_NAME: &str = "WITH gone AS (DELETE FROM writer WHERE seen < now() - INTERVAL '7 days')
+     SELECT CAST(gen_random_uuid() AS TEXT)";
+
 /// Connects to the database at `url`, brings its schema up to date, and starts the writer.
 pub(super) async fn open(
     url: &str,
@@ -62,6 +66,7 @@ pub(super) async fn open(
         return Err(Error::Unfit("the search_path of this database names no schema".into()));
     };
     migrate::postgres(&link.client).await?;
+    let node = link.client.query_one(A_NAME, &[]).await.map_err(error)?.get(0);
     let pos = link.client.query_one("SELECT pos FROM stream", &[]).await.map_err(error)?.get(0);
     let upto = Arc::new(Upto::new(pos));
     let channel = listener::channel(&schema);
@@ -72,7 +77,7 @@ pub(super) async fn open(
         turn: AtomicUsize::new(0),
         _listener: listener::start(config.clone(), &channel, upto.clone()),
     };
-    writer::start(config, channel, jobs, upto.clone(), meter);
+    writer::start(config, (channel, node), jobs, upto.clone(), meter);
     Ok((readers, upto))
 }
 

@@ -167,25 +167,53 @@ impl Upto {
     }
 }
 
-/// After the commit of a group: the callbacks in commit order, then the new position, then the
-/// answers, so that whoever is answered finds both.
+/// What follows from a group in memory once it is durable.
+pub(super) struct Aftermath {
+    callbacks: Vec<(Vec<Callback>, Positions)>,
+    newest: Option<i64>,
+}
+
+impl Aftermath {
+    /// Takes the callbacks of those batches of `group` that are kept if the group is.
+    pub(super) fn of(group: &mut [Job], answers: &[Result<Positions>]) -> Self {
+        let mut aftermath = Self { callbacks: Vec::with_capacity(group.len()), newest: None };
+        for (job, answer) in group.iter_mut().zip(answers) {
+            let callbacks = std::mem::take(job.batch.callbacks.get_mut());
+            if let Ok(positions) = answer {
+                aftermath.newest = Some(positions.first - 1 + i64::from(job.batch.positions));
+                aftermath.callbacks.push((callbacks, *positions));
+            }
+        }
+        aftermath
+    }
+
+    /// The group is durable: the callbacks in commit order, then the new position.
+    pub(super) fn happen(self, upto: &Upto) {
+        for (callbacks, positions) in self.callbacks {
+            callbacks.into_iter().for_each(|callback| call(callback, &positions));
+        }
+        upto.release(self.newest);
+    }
+}
+
+/// After the commit of a group: what follows from it, then the answers, so that whoever is answered
+/// finds it all.
 pub(super) fn answer_group(
     group: &mut Vec<Job>,
     outcome: Result<Vec<Result<Positions>>>,
     upto: &Upto,
     meter: &Meter,
 ) {
-    meter.group(group.len());
     let answers = outcome.unwrap_or_else(|error| vec![Err(error); group.len()]);
-    let mut newest = None;
-    for (job, answer) in group.iter_mut().zip(&answers) {
-        let callbacks = std::mem::take(job.batch.callbacks.get_mut());
-        if let Ok(positions) = answer {
-            newest = Some(positions.first - 1 + i64::from(job.batch.positions));
-            callbacks.into_iter().for_each(|callback| call(callback, positions));
-        }
+    Aftermath::of(group, &answers).happen(upto);
+    answer(group, answers, meter);
+}
+
+/// Answers whoever waits for the batches of a group, and empties it.
+pub(super) fn answer(group: &mut Vec<Job>, answers: Vec<Result<Positions>>, meter: &Meter) {
+    if !group.is_empty() {
+        meter.group(group.len());
     }
-    upto.release(newest);
     for (job, answer) in group.drain(..).zip(answers) {
         job.answer(answer, meter);
     }

@@ -4,12 +4,17 @@
 //! group runs at a time and commit order is position order. Then all statements of all batches are
 //! sent without waiting for one another. Only if a batch of the group fails is the group done
 //! again step by step, with a savepoint for each batch.
+//!
+//! A connection can be lost after COMMIT was sent and before its answer came. So each group leaves
+//! its number in the row that the table `writer` has for this process: there it can be seen later
+//! whether the group is kept. Until that is known nothing else is written, no position is
+//! published and nothing happens in memory; those who wait are told to come back.
 
 use super::link::{Link, Slot};
 use super::{CONNECT_TIMEOUT, at, bind, error};
 use crate::database::batch::{Positions, Statement};
 use crate::database::meter::Meter;
-use crate::database::queue::{GROUP_BATCHES_MAX, Job, Upto, answer_group};
+use crate::database::queue::{Aftermath, GROUP_BATCHES_MAX, Job, Upto, answer, answer_group};
 use crate::database::{Error, Result};
 use futures_util::future::{MaybeDone, maybe_done};
 use std::future::{Future, poll_fn};
@@ -18,34 +23,53 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::Config;
 
-/// How long a group may take; beyond it the database counts as unavailable.
-const GROUP_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a group may take until its commit, and the commit after that; beyond it the database
+/// counts as unavailable.
+const GROUP_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often a group is tried that PostgreSQL gave up before its commit.
 const ATTEMPTS: usize = 2;
+/// How long those who wait for a group are kept waiting while nobody knows whether it is kept.
+const DOUBT_MAX: Duration = Duration::from_secs(5);
+/// The pause before it is looked again.
+const DOUBT_PAUSE: Duration = Duration::from_millis(100);
 
-const ADVANCE: &str = "UPDATE stream SET pos = pos + $1 RETURNING pos";
+const ADVANCE: &str = "WITH mark AS (INSERT INTO writer (node, groups) VALUES ($2, $3)
+         ON CONFLICT (node) DO UPDATE SET groups = excluded.groups, seen = now())
+     UPDATE stream SET pos = pos + $1 RETURNING pos";
+/// The number of the last group of a process that was kept. Waits for one that is still at work.
+const KEPT: &str = "SELECT groups FROM writer WHERE node = $1 FOR UPDATE";
 const CORRECT: &str = "UPDATE stream SET pos = $1";
 const NOTIFY: &str = "SELECT pg_notify($1, CAST(CAST($2 AS BIGINT) AS TEXT))";
 
 type Answers = Vec<Result<Positions>>;
 
 /// Starts the writer. It ends when the last [`Db`](crate::Db) is dropped and the queue is empty.
+/// `node` is a name that no other process has.
 pub(super) fn start(
     config: Config,
-    channel: String,
+    (channel, node): (String, String),
     mut jobs: mpsc::UnboundedReceiver<Job>,
     upto: Arc<Upto>,
     meter: Arc<Meter>,
 ) {
-    let writer = Writer { slot: Slot::new(config, GROUP_TIMEOUT), channel };
+    let slot = Slot::new(config, GROUP_TIMEOUT);
+    let mut writer = Writer { slot, channel, node, groups: 0 };
     tokio::spawn(async move {
         let mut group = Vec::new();
-        while jobs.recv_many(&mut group, GROUP_BATCHES_MAX).await > 0 {
-            upto.hold();
-            let outcome = writer.commit(&group).await;
-            answer_group(&mut group, outcome, &upto, &meter);
+        let mut doubt = None;
+        loop {
+            tokio::select! {
+                received = jobs.recv_many(&mut group, GROUP_BATCHES_MAX) => if received == 0 { break },
+                // Readers wait for what becomes of it, writers or not.
+                () = sleep(DOUBT_PAUSE), if doubt.is_some() => {}
+            }
+            writer.settle(&mut group, &mut doubt, &upto, &meter).await;
+            if !group.is_empty() {
+                doubt = writer.work(&mut group, &upto, &meter).await;
+            }
         }
     });
 }
@@ -53,14 +77,17 @@ pub(super) fn start(
 struct Writer {
     slot: Slot,
     channel: String,
+    node: String,
+    /// How many groups were begun: the number of the last one.
+    groups: i64,
 }
 
 /// Why a group was not committed.
 enum Failure {
     /// Nothing was kept.
     Nothing(Error),
-    /// It failed while committing: whether it was kept is unknown.
-    Unknown(Error),
+    /// It failed while committing: whether it was kept, so that these are the answers, is unknown.
+    Unknown(Answers, Error),
 }
 
 impl From<Error> for Failure {
@@ -69,42 +96,101 @@ impl From<Error> for Failure {
     }
 }
 
+fn silent() -> Error {
+    Error::Unavailable("PostgreSQL does not answer in time".into())
+}
+
 impl Writer {
-    async fn commit(&self, group: &[Job]) -> Result<Answers> {
+    /// Commits the group and answers it. If nobody knows whether it is kept, answers what follows
+    /// from it if it is.
+    async fn work(&mut self, group: &mut Vec<Job>, upto: &Upto, meter: &Meter) -> Option<Aftermath> {
+        upto.hold();
+        match self.commit(group).await {
+            Ok(answers) => answer_group(group, Ok(answers), upto, meter),
+            Err(Failure::Nothing(error)) => answer_group(group, Err(error), upto, meter),
+            Err(Failure::Unknown(answers, error)) => {
+                tracing::warn!(%error, "nobody knows whether a commit was kept");
+                let aftermath = Aftermath::of(group, &answers);
+                let answers = vec![Err(error); group.len()];
+                answer(group, answers, meter);
+                return Some(aftermath);
+            }
+        }
+        None
+    }
+
+    /// Finds out what became of a group in doubt. While that can not be, the next one is refused.
+    async fn settle(&self, group: &mut Vec<Job>, doubt: &mut Option<Aftermath>, upto: &Upto, meter: &Meter) {
+        let Some(aftermath) = doubt.take() else { return };
+        match self.kept(DOUBT_MAX).await {
+            Ok(kept) => {
+                tracing::warn!(kept, "it is known now what became of the commit");
+                if kept { aftermath.happen(upto) } else { upto.release(None) }
+            }
+            Err(error) => {
+                *doubt = Some(aftermath);
+                let answers = vec![Err(error); group.len()];
+                answer(group, answers, meter);
+            }
+        }
+    }
+
+    /// Whether the last group was kept.
+    async fn kept(&self, time_max: Duration) -> Result<bool> {
+        let link = self.slot.link().await?;
+        let look = async {
+            let statement = link.prepare(KEPT).await?;
+            let row = link.client.query_opt(&statement, &[&self.node]).await;
+            row.map_err(|cause| at(KEPT, cause))
+        };
+        match timeout(time_max, look).await {
+            Ok(Ok(row)) => Ok(row.is_some_and(|row| row.get::<_, i64>(0) == self.groups)),
+            failed => {
+                self.slot.give_up(&link);
+                Err(failed.map_or_else(|_| silent(), |looked| looked.err().unwrap_or_else(silent)))
+            }
+        }
+    }
+
+    async fn commit(&mut self, group: &[Job]) -> Result<Answers, Failure> {
         let mut attempt = 1;
         loop {
             let link = self.slot.link().await?;
-            let work = self.attempt(&link, group);
-            let Ok(outcome) = tokio::time::timeout(GROUP_TIMEOUT, work).await else {
+            self.groups += 1;
+            let Ok(prepared) = timeout(GROUP_TIMEOUT, self.prepare(&link, group)).await else {
                 self.slot.give_up(&link);
-                return Err(Error::Unavailable("PostgreSQL does not answer in time".into()));
+                return Err(silent().into());
             };
-            match outcome {
-                Ok(answers) => return Ok(answers),
-                Err(Failure::Nothing(Error::Unavailable(_))) if attempt < ATTEMPTS => {
-                    // The connection was lost, or another one was in the way. Dropping it rolls
-                    // back whatever it began.
-                    self.slot.give_up(&link);
-                    attempt += 1;
-                }
-                Err(Failure::Nothing(error) | Failure::Unknown(error)) => {
-                    self.end(&link).await;
-                    return Err(error);
-                }
+            let error = match prepared {
+                Ok(answers) => match self.complete(&link).await {
+                    Ok(true) => return Ok(answers),
+                    Ok(false) => Error::Unavailable("PostgreSQL gave a group up".into()),
+                    Err(error) => return Err(Failure::Unknown(answers, error)),
+                },
+                Err(error) => error,
+            };
+            if !matches!(error, Error::Unavailable(_)) || attempt == ATTEMPTS {
+                self.end(&link).await;
+                return Err(error.into());
             }
+            // The connection was lost, or another one was in the way. Dropping it rolls back
+            // whatever it began.
+            self.slot.give_up(&link);
+            attempt += 1;
         }
     }
 
     /// Leaves no transaction open, whatever is wrong with it.
     async fn end(&self, link: &Arc<Link>) {
         let rollback = link.client.batch_execute("ROLLBACK");
-        if !matches!(tokio::time::timeout(CONNECT_TIMEOUT, rollback).await, Ok(Ok(()))) {
+        if !matches!(timeout(CONNECT_TIMEOUT, rollback).await, Ok(Ok(()))) {
             self.slot.give_up(link);
         }
     }
 
-    async fn attempt(&self, link: &Link, group: &[Job]) -> Result<Answers, Failure> {
-        let session = Session { link, channel: &self.channel };
+    /// Does everything of the group but the commit.
+    async fn prepare(&self, link: &Link, group: &[Job]) -> Result<Answers> {
+        let session = Session { link, writer: self };
         for statement in group.iter().flat_map(|job| &job.batch.statements) {
             // Here no other node waits for us. One that cannot be prepared yet is tried again
             // where it is executed.
@@ -113,7 +199,7 @@ impl Writer {
         let total = group.iter().map(|job| i64::from(job.batch.positions)).sum();
         let newest = session.begin(total).await?;
         if let Some(answers) = session.all(group, newest - total).await {
-            session.commit(newest, total > 0).await?;
+            session.notify(newest, total > 0).await?;
             return Ok(answers);
         }
         session.control("ROLLBACK").await?;
@@ -122,8 +208,26 @@ impl Writer {
         if newest < start + total {
             session.execute_now(CORRECT, &[newest.into()]).await?;
         }
-        session.commit(newest, newest > start).await?;
+        session.notify(newest, newest > start).await?;
         Ok(answers)
+    }
+
+    /// Makes the group durable: whether it is kept. Fails if that can not be found out for now.
+    async fn complete(&self, link: &Arc<Link>) -> Result<bool> {
+        let failed = match timeout(GROUP_TIMEOUT, link.client.batch_execute("COMMIT")).await {
+            Ok(Ok(())) => return Ok(true),
+            Ok(Err(cause)) => error(cause),
+            Err(_) => silent(),
+        };
+        tracing::warn!(error = %failed, "a commit was not answered");
+        self.slot.give_up(link);
+        let until = Instant::now() + DOUBT_MAX;
+        loop {
+            match self.kept(until.saturating_duration_since(Instant::now())).await {
+                Err(_) if Instant::now() < until => sleep(DOUBT_PAUSE).await,
+                known => return known,
+            }
+        }
     }
 }
 
@@ -134,7 +238,7 @@ type Execution<'a> = Pin<Box<dyn Future<Output = Result<u64>> + Send + 'a>>;
 /// One transaction on one connection.
 struct Session<'a> {
     link: &'a Link,
-    channel: &'a str,
+    writer: &'a Writer,
 }
 
 impl<'a> Session<'a> {
@@ -142,7 +246,9 @@ impl<'a> Session<'a> {
     async fn begin(&self, total: i64) -> Result<i64> {
         let advance = self.link.prepare(ADVANCE).await?;
         let row = async {
-            self.link.client.query_one(&advance, &[&total]).await.map_err(|cause| at(ADVANCE, cause))
+            let Writer { node, groups, .. } = self.writer;
+            let row = self.link.client.query_one(&advance, &[&total, node, groups]).await;
+            row.map_err(|cause| at(ADVANCE, cause))
         };
         // Sent together, in this order.
         let (begun, row) = futures_util::future::join(self.control("BEGIN"), row).await;
@@ -242,12 +348,12 @@ impl<'a> Session<'a> {
         client.execute_raw(&prepared, bind(params, None)).await.map_err(|cause| at(sql, cause))
     }
 
-    /// Makes the transaction durable, and tells the other nodes if it moved the position.
-    async fn commit(&self, newest: i64, moved: bool) -> Result<(), Failure> {
+    /// Tells the other nodes, with the commit, if the group moved the position.
+    async fn notify(&self, newest: i64, moved: bool) -> Result<()> {
         if moved {
-            self.execute_now(NOTIFY, &[self.channel.into(), newest.into()]).await?;
+            self.execute_now(NOTIFY, &[self.writer.channel.as_str().into(), newest.into()]).await?;
         }
-        self.control("COMMIT").await.map_err(Failure::Unknown)
+        Ok(())
     }
 
     async fn control(&self, sql: &'static str) -> Result<()> {
