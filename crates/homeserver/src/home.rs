@@ -17,8 +17,8 @@ use store::Db;
 use tokio::sync::watch;
 
 use crate::{
-    accounts, bell::Bell, config::Config, ephemera::Ephemera, lately::Lately, limits::Budgets, rooms,
-    settings, sync::unread,
+    accounts, bell::Bell, config::Config, ephemera::Ephemera, lately::Lately, limits::Budgets,
+    outgoing::Outgoing, rooms, settings, sync::unread,
 };
 
 /// Who is at home: configuration, database, clock, dice, signing key, bell and caches. A handle:
@@ -44,6 +44,8 @@ pub struct Inside {
     pub accounts: accounts::Memory,
     /// How many requests users and addresses have left.
     pub limits: Budgets,
+    /// Connections to other services.
+    pub outgoing: Outgoing,
     /// Rooms, events and states that are in memory.
     pub rooms: rooms::Memory,
     /// Who is typing and who is about.
@@ -67,6 +69,7 @@ impl Home {
         Home(Arc::new(Inside {
             accounts: accounts::Memory::new(&signing_key),
             limits: Budgets::default(),
+            outgoing: Outgoing::new(config.federation.allow_loopback),
             rooms: rooms::Memory::new(db.upto()),
             ephemera: Ephemera::new(clock.now_ms()),
             lately_account_data: Lately::new(db.upto()),

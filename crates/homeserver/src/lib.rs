@@ -10,6 +10,7 @@ pub mod filters;
 pub mod home;
 pub mod lately;
 pub mod limits;
+pub mod outgoing;
 pub mod presence;
 pub mod profiles;
 pub mod push;

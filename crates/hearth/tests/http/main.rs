@@ -20,6 +20,7 @@ mod moderation;
 mod mutual_rooms;
 mod openapi;
 mod openid;
+mod outgoing;
 mod profiles;
 mod push_rules;
 mod register;
