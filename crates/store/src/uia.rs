@@ -3,12 +3,34 @@
 use crate::{Batch, Db, Result};
 
 /// Keeps what has been completed in a session (stages, separated by spaces), and what the stages
-/// found out (JSON).
-pub fn put(batch: &mut Batch, session_hash: &[u8; 32], completed: &str, facts: String, now_ms: i64) {
-    batch.run(
+/// found out (JSON). Refuses the batch if something was kept before.
+pub fn begin(batch: &mut Batch, session_hash: &[u8; 32], completed: &str, facts: String, now_ms: i64) {
+    batch.must(
         "INSERT INTO uia_session (session_hash, completed, facts, created_ts) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (session_hash) DO UPDATE SET completed = $2, facts = $3",
+         ON CONFLICT (session_hash) DO NOTHING",
         vec![(*session_hash).into(), completed.to_owned().into(), facts.into(), now_ms.into()],
+    );
+}
+
+/// Keeps what has been completed since. Refuses the batch if `before` (completed stages and facts) is
+/// not what is kept now.
+pub fn go_on(
+    batch: &mut Batch,
+    session_hash: &[u8; 32],
+    before: &(String, String),
+    completed: &str,
+    facts: String,
+) {
+    batch.must(
+        "UPDATE uia_session SET completed = $2, facts = $3
+         WHERE session_hash = $1 AND completed = $4 AND facts = $5",
+        vec![
+            (*session_hash).into(),
+            completed.to_owned().into(),
+            facts.into(),
+            before.0.clone().into(),
+            before.1.clone().into(),
+        ],
     );
 }
 

@@ -10,9 +10,9 @@ use serde_json::{Map, Value, json};
 use crate::{answer::Json, client::session::tokens, interactive::Interactive, plain::Plain};
 
 /// `POST /_matrix/client/v3/register`: makes an account, of a user or of a guest.
-pub async fn register(home: Home, _: Anyone, ask: Interactive) -> Answer<Json> {
+pub async fn register(home: Home, who: Anyone, ask: Interactive) -> Answer<Json> {
     let registered = match ask.plain.query("kind") {
-        None | Some("user") => register::user(&home, &ask.body()?, ask.auth.as_ref()).await?,
+        None | Some("user") => register::user(&home, &ask.body()?, ask.auth.as_ref(), who.address).await?,
         Some("guest") => {
             // Of what a guest sends only this is looked at, whatever the rest may be.
             let name = ask.body.get("initial_device_display_name").cloned();

@@ -41,4 +41,5 @@ mod secrets;
 mod spaces;
 mod sync;
 mod sync_model;
+mod uia_stages;
 mod user_directory;

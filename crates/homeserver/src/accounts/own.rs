@@ -39,7 +39,7 @@ impl Ask<'_> {
 /// Those of [`uia::prove`].
 pub async fn prove(home: &Home, who: &UserId, name: &'static str, ask: Ask<'_>) -> Answer<Proof> {
     let flows = vec![vec![stages::PASSWORD]];
-    let operation = Operation { name, user: Some(who), body: Some(ask.body), flows };
+    let operation = Operation { name, user: Some(who), body: Some(ask.body), flows, address: None };
     uia::prove(home, &operation, ask.auth).await
 }
 

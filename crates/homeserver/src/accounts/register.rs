@@ -1,5 +1,7 @@
 //! Making accounts.
 
+use std::net::IpAddr;
+
 use ruma::{DeviceId, OwnedUserId, UserId};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -55,7 +57,12 @@ pub struct Registered {
 /// # Errors
 /// `M_FORBIDDEN` if registration is closed, `M_INVALID_USERNAME`, `M_USER_IN_USE`, `M_EXCLUSIVE`,
 /// those of [`uia::prove`] and of [`passwords::hash`].
-pub async fn user(home: &Home, wish: &Wish, auth: Option<&Map<String, Value>>) -> Answer<Registered> {
+pub async fn user(
+    home: &Home,
+    wish: &Wish,
+    auth: Option<&Map<String, Value>>,
+    address: Option<IpAddr>,
+) -> Answer<Registered> {
     if wish.login_type.as_deref() == Some("m.login.application_service") {
         return Err(Refusal::forbidden("This server has no application service with that token"));
     }
@@ -70,8 +77,7 @@ pub async fn user(home: &Home, wish: &Wish, auth: Option<&Map<String, Value>>) -
             (user_id, taken)
         }
     };
-    let operation = Operation { name: "register", user: None, body: None, flows: flows(home) };
-    let proof = match uia::prove(home, &operation, auth).await {
+    let proof = match uia::prove(home, &operation(home, address), auth).await {
         Err(_) if taken => return Err(in_use()),
         proof => proof?,
     };
@@ -83,14 +89,19 @@ pub async fn user(home: &Home, wish: &Wish, auth: Option<&Map<String, Value>>) -
     }
 }
 
+fn operation(home: &Home, address: Option<IpAddr>) -> Operation<'static> {
+    Operation { name: "register", flows: flows(home), address, ..Operation::default() }
+}
+
 /// What somebody must do to get an account: first what the operator requires, and if that is
 /// nothing, nothing.
 fn flows(home: &Home) -> Vec<Vec<&'static str>> {
     let required = home.config.registration.require.iter().filter_map(|requirement| match requirement {
         Requirement::Token => Some(stages::REGISTRATION_TOKEN),
         Requirement::Terms => Some(stages::TERMS),
-        // The start refuses a configuration that has them.
-        Requirement::Recaptcha | Requirement::Email => None,
+        Requirement::Recaptcha => Some(stages::RECAPTCHA),
+        // The start refuses a configuration that has it.
+        Requirement::Email => None,
     });
     let mut flow: Vec<_> = required.collect();
     if flow.is_empty() {
@@ -107,17 +118,20 @@ async fn make(home: &Home, user_id: OwnedUserId, wish: &Wish, proof: &Proof) -> 
     let mut batch = Batch::new();
     let now_ms = home.clock.now_ms();
     store::accounts::create(&mut batch, user_id.as_str(), Kind::User.as_str(), hash, false, now_ms);
+    uia::remember(home, &mut batch, proof, MADE, user_id.as_str());
     if let Some(token) = proof.fact(stages::REGISTRATION_TOKEN) {
         store::registration_tokens::count(&mut batch, token, now_ms);
     }
     if let Some(agreed) = proof.object(stages::TERMS) {
         store::accounts::set_agreed(&mut batch, user_id.as_str(), Value::Object(agreed.clone()).to_string());
     }
-    uia::remember(home, &mut batch, proof, MADE, user_id.as_str());
     let session =
         (wish.inhibit_login != Some(true)).then(|| opening::open(home, &mut batch, &user_id, &wish.session));
     home.db.commit(batch).await.map_err(|error| match error {
         store::Error::Refused { statement: 0 } => in_use(),
+        store::Error::Refused { statement: 1 } if proof.session.is_some() => {
+            Refusal::unknown("This session is making an account already: ask again")
+        }
         store::Error::Refused { .. } => Refusal::forbidden("The registration token has been used up"),
         error => error.into(),
     })?;

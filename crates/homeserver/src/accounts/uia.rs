@@ -1,19 +1,29 @@
 //! User-interactive authentication: has people prove themselves before something that matters.
 //! <https://spec.matrix.org/v1.19/client-server-api/#user-interactive-authentication-api>
 //!
-//! A session is a ticket: bound to one operation, one user and the body of the first request, good
+//! A [`session`] is a ticket: bound to one operation, one user and the body of the first request, good
 //! for [`SESSION_LIFE_MS`], on every node and after a restart. Only what its stages found out is
 //! written, once a stage is completed and others are left to do.
 //!
-//! A stage is a function in the table of [`stages`].
+//! A stage is an entry in the table of [`stages`]: what it does with a request, and with the form of
+//! its page ([`fallback`]). It may need several requests, and it may be completed out of band
+//! ([`complete_outside`]): then the client comes back with nothing but the session.
 
+pub mod captcha;
+pub mod fallback;
+pub mod session;
 pub mod stages;
+
+use std::net::IpAddr;
 
 use ruma::UserId;
 use serde_json::{Map, Value, json};
 use store::{Batch, uia};
 
-use super::ticket;
+use self::{
+    session::{Kept, Progress, Session},
+    stages::{Ask, Found},
+};
 use crate::{
     Home,
     refusal::{Answer, Refusal},
@@ -22,11 +32,8 @@ use crate::{
 /// How long somebody may take from the first request to the last, in milliseconds.
 pub const SESSION_LIFE_MS: i64 = 60 * 60 * 1000;
 
-/// Bytes of a session that is looked at; longer ones are none of ours.
-const SESSION_BYTES_MAX: usize = 128;
-
 /// What somebody wants to do, and how they can prove that they may.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Operation<'a> {
     /// The operation: a session for another one does not count.
     pub name: &'static str,
@@ -36,6 +43,8 @@ pub struct Operation<'a> {
     pub body: Option<&'a Map<String, Value>>,
     /// The ways to prove it, each a list of stages in order.
     pub flows: Vec<Vec<&'static str>>,
+    /// Where the request comes from, if that is known.
+    pub address: Option<IpAddr>,
 }
 
 /// What the stages found out.
@@ -43,6 +52,8 @@ pub struct Operation<'a> {
 pub struct Proof {
     /// The session, by its hash; `None` if the client began none.
     pub session: Option<[u8; 32]>,
+    /// What was written of it before.
+    stored: Option<(String, String)>,
     /// The stages that were completed, separated by spaces.
     completed: String,
     /// What each stage found out, by its name.
@@ -59,15 +70,6 @@ impl Proof {
     pub fn fact(&self, name: &str) -> Option<&str> {
         self.facts.get(name).and_then(Value::as_str)
     }
-}
-
-/// How far a session has come.
-struct Progress {
-    ticket: String,
-    /// Whether the client showed it.
-    shown: bool,
-    completed: Vec<String>,
-    facts: Map<String, Value>,
 }
 
 /// Why a stage was not completed.
@@ -95,42 +97,147 @@ impl From<store::Error> for Failed {
 ///
 /// # Errors
 /// Status 401 with `flows`, `params`, `session` and `completed` while something is left to do; with
-/// `errcode` and `error` as well if a stage failed. `M_BAD_JSON` if `auth` is malformed.
+/// `errcode` and `error` as well if a stage failed, and with further keys if the stage needs more
+/// requests. `M_BAD_JSON` if `auth` is malformed.
 pub async fn prove(
     home: &Home,
     operation: &Operation<'_>,
     auth: Option<&Map<String, Value>>,
 ) -> Answer<Proof> {
+    let (progress, more) = go_on(home, operation, auth).await?;
+    if progress.is_through(&operation.flows) {
+        return Ok(progress.proof());
+    }
+    match progress.keep(home).await? {
+        Kept::Durably => Err(operation.challenge(home, &progress, None, more)),
+        Kept::Overtaken => {
+            let progress = Progress::read(home, progress.session).await?;
+            Err(operation.challenge(home, &progress, None, more))
+        }
+    }
+}
+
+/// Where a session stands after [`step`].
+pub struct Step {
+    /// The session.
+    pub session: String,
+    /// The stage that comes next; `None` if a whole flow is completed.
+    pub next: Option<&'static str>,
+    /// Further keys of the answer, if the stage needs more requests.
+    pub more: Map<String, Value>,
+    /// Whether the stage was completed.
+    pub completed: bool,
+}
+
+/// Goes one stage further, and does nothing else: the operation is done by a later request, which
+/// comes with the session alone. This is how the first version of the API proves things.
+///
+/// # Errors
+/// Those of [`prove`], but not while something is left to do.
+pub async fn step(home: &Home, operation: &Operation<'_>, auth: &Map<String, Value>) -> Answer<Step> {
+    let (progress, more) = go_on(home, operation, Some(auth)).await?;
+    if let Kept::Overtaken = progress.keep(home).await? {
+        return Err(Refusal::unavailable("Somebody else goes on with this session: ask again"));
+    }
+    let done = progress.completed.len();
+    let next = operation
+        .flows
+        .iter()
+        .find(|flow| flow.iter().zip(&progress.completed).all(|(is, was)| is == was) && flow.len() >= done);
+    let stage = auth.get("type").and_then(Value::as_str).unwrap_or_default();
+    Ok(Step {
+        next: next.and_then(|flow| flow.get(done)).copied(),
+        completed: progress.has(stage),
+        session: progress.session.ticket,
+        more,
+    })
+}
+
+/// The progress after the stage of `auth`, not yet written, and further keys for the answer.
+async fn go_on(
+    home: &Home,
+    operation: &Operation<'_>,
+    auth: Option<&Map<String, Value>>,
+) -> Answer<(Progress, Map<String, Value>)> {
+    let begin = || Progress::begin(home, operation);
     let Some(auth) = auth.filter(|auth| !auth.is_empty()) else {
-        return Err(operation.challenge(home, &Progress::begin(home, operation), None));
+        return Err(operation.challenge(home, &begin(), None, Map::new()));
     };
     let (stage, shown) = (text(auth, "type")?, text(auth, "session")?);
-    let mut progress = match shown {
-        None => Progress::begin(home, operation),
-        Some(ticket) if operation.issued(home, ticket) => Progress::read(home, ticket).await?,
+    let mut progress = match shown.map(|ticket| Session::read(home, ticket)) {
+        None => begin(),
+        Some(Some(session)) if session.is_of(home, operation) => Progress::read(home, session).await?,
         Some(_) => {
             let why =
                 ("M_UNKNOWN", "This session is unknown, has expired or was for another request: start again");
-            return Err(operation.challenge(home, &Progress::begin(home, operation), Some(why)));
+            return Err(operation.challenge(home, &begin(), Some(why), Map::new()));
         }
     };
-    let done = |progress: &Progress, stage: &str| progress.completed.iter().any(|done| done == stage);
-    if let Some(stage) = stage.filter(|stage| !done(&progress, stage)) {
-        operation.complete(home, &mut progress, stage, auth).await?;
+    let Some(stage) = stage.filter(|stage| !progress.has(stage)) else {
+        return Ok((progress, Map::new()));
+    };
+    let known = stages::named(stage).filter(|stage| progress.may_go_on(&operation.flows, stage.name));
+    let Some(known) = known else {
+        let why = ("M_UNRECOGNIZED", "That stage is not the next one in any of the flows");
+        return Err(operation.challenge(home, &progress, Some(why), Map::new()));
+    };
+    let ask = Ask {
+        home,
+        user: operation.user,
+        session: &progress.session,
+        auth,
+        kept: progress.kept(stage),
+        address: operation.address,
+    };
+    match (known.request)(ask).await {
+        Ok(Found::Done(fact)) => {
+            progress.complete(stage, fact);
+            Ok((progress, Map::new()))
+        }
+        Ok(Found::NotYet { kept, more }) => {
+            kept.into_iter().for_each(|kept| progress.keep_for(stage, kept));
+            Ok((progress, more))
+        }
+        Err(Failed::Again(errcode, error)) => {
+            Err(operation.challenge(home, &progress, Some((errcode, error)), Map::new()))
+        }
+        Err(Failed::Refused(refusal)) => Err(refusal),
     }
-    if operation.flows.iter().any(|flow| flow.iter().all(|stage| done(&progress, stage))) {
-        return Ok(progress.proof());
-    }
-    progress.keep(home).await?;
-    Err(operation.challenge(home, &progress, None))
 }
 
-/// Adds to `batch` what `proof` led to, so that the last request can be answered once more.
+/// Completes `stage` of `session` for somebody who proved it elsewhere: on a page, at another service.
+/// The client then comes back with the session alone.
+///
+/// # Errors
+/// `M_UNRECOGNIZED` if `stage` is not the next one, `M_UNKNOWN` if somebody else goes on with the
+/// session at the same time.
+pub async fn complete_outside(home: &Home, session: Session, stage: &str, fact: Value) -> Answer<()> {
+    let mut progress = Progress::read(home, session).await?;
+    if progress.has(stage) {
+        return Ok(());
+    }
+    if !progress.may_go_on(&progress.session.flows, stage) {
+        let why = "That stage is not the next one in any of the flows";
+        return Err(Refusal::new(400, "M_UNRECOGNIZED", why));
+    }
+    progress.complete(stage, fact);
+    match progress.keep(home).await? {
+        Kept::Durably => Ok(()),
+        Kept::Overtaken => Err(Refusal::unavailable("Somebody else goes on with this session: try again")),
+    }
+}
+
+/// Adds to `batch` what `proof` led to, so that the last request can be answered once more. Refuses the
+/// batch if the session led to something else in the meantime.
 pub fn remember(home: &Home, batch: &mut Batch, proof: &Proof, name: &str, led_to: &str) {
     let Some(session) = &proof.session else { return };
     let mut facts = proof.facts.clone();
     facts.insert(name.to_owned(), led_to.into());
-    uia::put(batch, session, &proof.completed, Value::Object(facts).to_string(), home.clock.now_ms());
+    let facts = Value::Object(facts).to_string();
+    match &proof.stored {
+        None => uia::begin(batch, session, &proof.completed, facts, home.clock.now_ms()),
+        Some(stored) => uia::go_on(batch, session, stored, &proof.completed, facts),
+    }
 }
 
 /// Adds to `batch` that `proof` has been used: the same session proves nothing any more.
@@ -149,104 +256,27 @@ fn text<'a>(auth: &'a Map<String, Value>, key: &str) -> Answer<Option<&'a str>> 
 }
 
 impl Operation<'_> {
-    /// What tickets of this operation are good for, if `body` is the body of the request.
-    fn purpose(&self, body: Option<&Map<String, Value>>) -> [u8; 32] {
-        let user = self.user.map(UserId::as_bytes).unwrap_or_default();
-        let body = body.map(|body| Value::Object(body.clone()).to_string()).unwrap_or_default();
-        ticket::purpose(&[b"uia", self.name.as_bytes(), user, body.as_bytes()])
-    }
-
-    /// Whether `ticket` is a session of this operation that has not expired. Clients may begin with
-    /// an empty body, to learn the flows.
-    fn issued(&self, home: &Home, ticket: &str) -> bool {
-        let empty = Map::new();
-        let good = |body| ticket::is_valid(home, ticket, &self.purpose(body), SESSION_LIFE_MS);
-        ticket.len() <= SESSION_BYTES_MAX && (good(self.body) || good(self.body.map(|_| &empty)))
-    }
-
-    /// Completes `stage`, if it is one that comes next.
-    async fn complete(
-        &self,
-        home: &Home,
-        progress: &mut Progress,
-        stage: &str,
-        auth: &Map<String, Value>,
-    ) -> Answer<()> {
-        let next = |flow: &&Vec<&'static str>| {
-            let at = progress.completed.len();
-            flow.get(at) == Some(&stage) && flow.iter().zip(&progress.completed).all(|(is, was)| is == was)
-        };
-        let check = self.flows.iter().find(next).and_then(|_| stages::named(stage));
-        let Some(check) = check else {
-            let why = ("M_UNRECOGNIZED", "That stage is not the next one in any of the flows");
-            return Err(self.challenge(home, progress, Some(why)));
-        };
-        match check(home, self.user, auth).await {
-            Ok(fact) => {
-                progress.completed.push(stage.to_owned());
-                progress.facts.insert(stage.to_owned(), fact);
-                Ok(())
-            }
-            Err(Failed::Again(errcode, error)) => Err(self.challenge(home, progress, Some((errcode, error)))),
-            Err(Failed::Refused(refusal)) => Err(refusal),
-        }
-    }
-
     /// What is left to do.
     fn challenge(
         &self,
         home: &Home,
         progress: &Progress,
         why: Option<(&'static str, &'static str)>,
+        more: Map<String, Value>,
     ) -> Refusal {
-        let mut stages: Vec<_> = self.flows.iter().flatten().copied().collect();
-        stages.dedup();
-        let params =
-            stages.into_iter().filter_map(|stage| Some((stage.to_owned(), stages::params(home, stage)?)));
+        let stages = self.flows.iter().flatten().copied();
+        let params = stages
+            .filter_map(|stage| Some((stage.to_owned(), stages::params(home, stage, &progress.session)?)));
         let flows: Vec<_> = self.flows.iter().map(|stages| json!({ "stages": stages })).collect();
         let (errcode, error) = why.unwrap_or_default();
-        Refusal::new(401, errcode, error)
+        let mut refusal = Refusal::new(401, errcode, error);
+        for (key, value) in more {
+            refusal = refusal.with(&key, value);
+        }
+        refusal
             .with("flows", flows.into())
             .with("params", Value::Object(params.collect()))
-            .with("session", progress.ticket.clone().into())
+            .with("session", progress.session.ticket.clone().into())
             .with("completed", progress.completed.clone().into())
     }
-}
-
-impl Progress {
-    fn begin(home: &Home, operation: &Operation<'_>) -> Self {
-        let ticket = ticket::issue(home, &operation.purpose(operation.body));
-        Progress { ticket, shown: false, completed: Vec::new(), facts: Map::new() }
-    }
-
-    async fn read(home: &Home, ticket: &str) -> Answer<Self> {
-        let stored = uia::get(&home.db, &hash(ticket)).await?;
-        let (completed, facts) = stored.unwrap_or_default();
-        let facts = serde_json::from_str(&facts).unwrap_or_default();
-        let completed = completed.split_ascii_whitespace().map(str::to_owned).collect();
-        Ok(Progress { ticket: ticket.to_owned(), shown: true, completed, facts })
-    }
-
-    async fn keep(&self, home: &Home) -> Answer<()> {
-        if self.completed.is_empty() {
-            return Ok(());
-        }
-        let facts = Value::Object(self.facts.clone()).to_string();
-        let mut batch = Batch::new();
-        uia::put(&mut batch, &hash(&self.ticket), &self.completed.join(" "), facts, home.clock.now_ms());
-        home.db.commit(batch).await?;
-        Ok(())
-    }
-
-    fn proof(self) -> Proof {
-        Proof {
-            session: self.shown.then(|| hash(&self.ticket)),
-            completed: self.completed.join(" "),
-            facts: self.facts,
-        }
-    }
-}
-
-fn hash(ticket: &str) -> [u8; 32] {
-    *blake3::hash(ticket.as_bytes()).as_bytes()
 }

@@ -1,11 +1,13 @@
-//! The stages of user-interactive authentication: one function each, in one table.
+//! The stages of user-interactive authentication: in one table.
+
+use std::net::IpAddr;
 
 use futures_util::{FutureExt, future::BoxFuture};
 use ruma::UserId;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::Failed;
+use super::{Failed, captcha, session::Session};
 use crate::{
     Home,
     accounts::{
@@ -25,34 +27,99 @@ pub const REGISTRATION_TOKEN: &str = "m.login.registration_token";
 /// `m.login.terms`: agreement to the documents of `registration.terms`.
 pub const TERMS: &str = "m.login.terms";
 
-/// What a stage does with the `auth` of a request: answers what it found out, which is kept.
-pub(super) type Stage =
-    for<'a> fn(&'a Home, Option<&'a UserId>, &'a Map<String, Value>) -> BoxFuture<'a, Result<Value, Failed>>;
+/// `m.login.recaptcha`: a captcha was solved.
+pub const RECAPTCHA: &str = "m.login.recaptcha";
+/// `m.oauth`: the action was approved on a page of this server.
+pub const OAUTH: &str = "m.oauth";
+
+/// What a stage is asked.
+#[derive(Clone, Copy)]
+pub struct Ask<'a> {
+    /// The server.
+    pub home: &'a Home,
+    /// Whose account it is about, if they have one already.
+    pub user: Option<&'a UserId>,
+    /// The session.
+    pub session: &'a Session,
+    /// The `auth` of a request, or the fields of a form.
+    pub auth: &'a Map<String, Value>,
+    /// What the stage kept when it was asked before and was not completed.
+    pub kept: Option<&'a Value>,
+    /// Where the request comes from.
+    pub address: Option<IpAddr>,
+}
+
+/// What a stage answers.
+pub enum Found {
+    /// It is completed. What it found out is kept.
+    Done(Value),
+    /// It needs another request, or is completed elsewhere.
+    NotYet {
+        /// What it will be told when it is asked again; `None`: what it was told now.
+        kept: Option<Value>,
+        /// Further keys of the answer.
+        more: Map<String, Value>,
+    },
+}
+
+type Check = for<'a> fn(Ask<'a>) -> BoxFuture<'a, Result<Found, Failed>>;
+
+/// One stage.
+pub(super) struct Stage {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// What it does with the `auth` of a request.
+    pub(super) request: Check,
+    /// What it does with the form of its page; `None`: no form completes it.
+    pub(super) form: Option<Check>,
+}
 
 /// All stages.
-const STAGES: [(&str, Stage); 4] = [
-    (DUMMY, |_, _, _| async { Ok(Value::Null) }.boxed()),
-    (PASSWORD, |home, user, auth| password(home, user, auth).boxed()),
-    (REGISTRATION_TOKEN, |home, _, auth| registration_token(home, auth).boxed()),
-    (TERMS, |home, _, _| async { Ok(versions(home)) }.boxed()),
+static STAGES: [Stage; 6] = [
+    both(DUMMY, |_| async { Ok(Found::Done(Value::Null)) }.boxed()),
+    both(PASSWORD, |ask| password(ask).boxed()),
+    both(REGISTRATION_TOKEN, |ask| registration_token(ask).boxed()),
+    both(TERMS, |ask| async { Ok(Found::Done(versions(ask.home))) }.boxed()),
+    both(RECAPTCHA, |ask| captcha::check(ask).boxed()),
+    // Who has an access token does not approve by that alone: the page asks for the password.
+    Stage { name: OAUTH, request: |_| elsewhere().boxed(), form: Some(|ask| password(ask).boxed()) },
 ];
 
+const fn both(name: &'static str, check: Check) -> Stage {
+    Stage { name, request: check, form: Some(check) }
+}
+
 /// The stage called `name`.
-pub(super) fn named(name: &str) -> Option<Stage> {
-    STAGES.iter().find(|(stage, _)| *stage == name).map(|(_, check)| *check)
+pub(super) fn named(name: &str) -> Option<&'static Stage> {
+    STAGES.iter().find(|stage| stage.name == name)
 }
 
 /// What a client must know to show the stage `name`.
-pub(super) fn params(home: &Home, name: &str) -> Option<Value> {
-    if name != TERMS {
-        return None;
+pub(super) fn params(home: &Home, name: &str, session: &Session) -> Option<Value> {
+    match name {
+        TERMS => Some(policies(home)),
+        RECAPTCHA => Some(json!({ "public_key": home.config.captcha.site_key })),
+        OAUTH => {
+            let (base, session) = (home.config.public_url(), &session.ticket);
+            let url = format!("{base}/_matrix/client/v3/auth/{OAUTH}/fallback/web?session={session}");
+            Some(json!({ "url": url }))
+        }
+        _ => None,
     }
+}
+
+fn policies(home: &Home) -> Value {
     let mut policies = Map::new();
     for terms in &home.config.registration.terms {
         let policy = policies.entry(&*terms.id).or_insert_with(|| json!({ "version": terms.version }));
         policy[&terms.language] = json!({ "name": terms.name, "url": terms.url });
     }
-    Some(json!({ "policies": policies }))
+    json!({ "policies": policies })
+}
+
+/// A stage that no request completes: asked for, it goes on elsewhere.
+async fn elsewhere() -> Result<Found, Failed> {
+    Ok(Found::NotYet { kept: None, more: Map::new() })
 }
 
 /// What whoever agrees to the terms agrees to: the version of each document, by its id.
@@ -68,8 +135,9 @@ struct PasswordAuth {
     password: String,
 }
 
-async fn password(home: &Home, user: Option<&UserId>, auth: &Map<String, Value>) -> Result<Value, Failed> {
-    let auth: PasswordAuth = read(auth)?;
+async fn password(ask: Ask<'_>) -> Result<Found, Failed> {
+    let (home, user) = (ask.home, ask.user);
+    let auth: PasswordAuth = read(ask.auth)?;
     let user = user.ok_or_else(|| Refusal::broken("nobody is there whose password could be asked"))?;
     // Whoever asks is logged in, and may leave out who they are; they can not be somebody else.
     let named = match (&auth.identifier, &auth.user) {
@@ -80,7 +148,7 @@ async fn password(home: &Home, user: Option<&UserId>, auth: &Map<String, Value>)
     let account = store::accounts::get(&home.db, user.as_str()).await?;
     let hash = account.and_then(|account| account.password_hash).filter(|_| named.as_deref() == Some(user));
     if passwords::verify(home, &auth.password, hash).await? {
-        Ok(Value::Null)
+        Ok(Found::Done(Value::Null))
     } else {
         attempts::was_wrong(home, user);
         Err(Failed::Again("M_FORBIDDEN", "Wrong password"))
@@ -92,10 +160,10 @@ struct TokenAuth {
     token: String,
 }
 
-async fn registration_token(home: &Home, auth: &Map<String, Value>) -> Result<Value, Failed> {
-    let auth: TokenAuth = read(auth)?;
-    if register::token_is_valid(home, &auth.token).await? {
-        Ok(auth.token.into())
+async fn registration_token(ask: Ask<'_>) -> Result<Found, Failed> {
+    let auth: TokenAuth = read(ask.auth)?;
+    if register::token_is_valid(ask.home, &auth.token).await? {
+        Ok(Found::Done(auth.token.into()))
     } else {
         Err(Failed::Again("M_UNAUTHORIZED", "This registration token is not valid, or no longer"))
     }
