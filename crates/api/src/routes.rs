@@ -6,7 +6,7 @@ use http::Method;
 use crate::{
     client::{
         account, account_data, admin, capabilities, create_room, delayed_events, devices, directory, filter,
-        membership, messages, mutual_rooms, openid, presence, profile, public_rooms, push, receipts,
+        legacy, membership, messages, mutual_rooms, openid, presence, profile, public_rooms, push, receipts,
         registration, relations, report_content, room_event, room_send, room_state, room_summary,
         room_upgrade, session, sync, third_party, typing, user_directory, versions, voip, well_known,
     },
@@ -17,6 +17,21 @@ use crate::{
 macro_rules! both {
     ($path:literal) => {
         [concat!("/_matrix/client/r0/", $path), concat!("/_matrix/client/v3/", $path)]
+    };
+}
+
+/// The path of an endpoint of 2015, version 1.
+macro_rules! old {
+    ($path:literal) => {
+        [concat!("/_matrix/client/api/v1/", $path)]
+    };
+}
+
+/// The paths of an endpoint of 2015, version 2. The prose of its specification has one of the prefixes,
+/// the description of its registration the other.
+macro_rules! alpha {
+    ($path:literal) => {
+        [concat!("/_matrix/client/v2_alpha/", $path), concat!("/_matrix/client/api/v2_alpha/", $path)]
     };
 }
 
@@ -49,6 +64,16 @@ fn sessions() -> Vec<Endpoint> {
         at(Method::POST, &both!("logout"), session::logout),
         at(Method::POST, &both!("logout/all"), session::logout_all),
         endpoint(session::whoami),
+        // The same in the API of 2015
+        at(Method::GET, &old!("register"), legacy::registration::flows),
+        at(Method::POST, &old!("register"), legacy::registration::register).costs(Register),
+        at(Method::POST, &alpha!("register"), registration::register).costs(Register),
+        at(Method::GET, &old!("login"), legacy::login::flows),
+        at(Method::POST, &old!("login"), legacy::login::login).costs(Login),
+        at(Method::POST, &old!("tokenrefresh"), legacy::login::refresh),
+        at(Method::GET, &alpha!("login"), legacy::login::flows),
+        at(Method::POST, &alpha!("login"), legacy::login::login).costs(Login),
+        at(Method::POST, &alpha!("tokenrefresh"), legacy::login::refresh),
     ]
 }
 

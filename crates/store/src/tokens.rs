@@ -168,20 +168,46 @@ pub fn add_login(batch: &mut Batch, token_hash: &[u8; 32], user_id: &str, expire
     );
 }
 
-/// Whom the login token with this hash lets in, if it has not expired.
-pub async fn of_login(db: &Db, token_hash: &[u8; 32], now_ms: i64) -> Result<Option<String>> {
-    let row = db
-        .row(
-            "SELECT user_id FROM login_token WHERE token_hash = $1 AND expires_ts > $2",
-            &[token_hash.into(), now_ms.into()],
-        )
-        .await?;
-    Ok(row.map(|(user_id,)| user_id))
+/// A login token that has not expired.
+#[derive(Clone, Debug)]
+pub struct LoginRow {
+    /// Whom it lets in.
+    pub user_id: String,
+    /// Who may use it again, if it was used.
+    pub txn_id: Option<String>,
+    /// The device that was logged in with it.
+    pub device_id: Option<String>,
+}
+
+impl FromRow for LoginRow {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        Ok(LoginRow { user_id: row.get(0)?, txn_id: row.get(1)?, device_id: row.get(2)? })
+    }
+}
+
+/// The login token with this hash, if it has not expired.
+pub async fn of_login(db: &Db, token_hash: &[u8; 32], now_ms: i64) -> Result<Option<LoginRow>> {
+    db.row(
+        "SELECT user_id, txn_id, device_id FROM login_token WHERE token_hash = $1 AND expires_ts > $2",
+        &[token_hash.into(), now_ms.into()],
+    )
+    .await
 }
 
 /// Uses a login token up. Refuses the batch if somebody else was faster.
 pub fn use_login(batch: &mut Batch, token_hash: &[u8; 32]) {
-    batch.must("DELETE FROM login_token WHERE token_hash = $1", vec![(*token_hash).into()]);
+    batch
+        .must("DELETE FROM login_token WHERE token_hash = $1 AND txn_id IS NULL", vec![(*token_hash).into()]);
+}
+
+/// Uses a login token so that only `txn_id` may use it again, for `device_id`. Refuses the batch if
+/// somebody else was faster.
+pub fn bind_login(batch: &mut Batch, token_hash: &[u8; 32], txn_id: &str, device_id: Option<&str>) {
+    batch.must(
+        "UPDATE login_token SET txn_id = $2, device_id = $3
+         WHERE token_hash = $1 AND (txn_id IS NULL OR txn_id = $2)",
+        vec![(*token_hash).into(), txn_id.to_owned().into(), device_id.map(str::to_owned).into()],
+    );
 }
 
 /// Forgets tokens that expired before `before_ts` and that nothing leads back to.

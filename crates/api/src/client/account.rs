@@ -2,7 +2,7 @@
 
 use homeserver::{
     Answer, Home,
-    accounts::{opening, own},
+    accounts::{login_tokens, own},
     who::Device,
 };
 use serde_json::json;
@@ -25,7 +25,7 @@ pub async fn deactivate(home: Home, who: Device, ask: Interactive) -> Answer<Jso
 /// `POST /_matrix/client/v1/login/get_token`: lets another client of the same user in.
 pub async fn login_token(home: Home, who: Device, ask: Interactive) -> Answer<Json> {
     let login_token = own::login_token(&home, &who, ask.ask()).await?;
-    Json::of(&json!({ "login_token": login_token, "expires_in_ms": opening::LOGIN_TOKEN_LIFE_MS }))
+    Json::of(&json!({ "login_token": login_token, "expires_in_ms": login_tokens::LIFE_MS }))
 }
 
 /// `GET /_matrix/client/v3/account/3pid`: addresses of the account. Nobody has any here.

@@ -9,6 +9,7 @@ pub mod delayed_events;
 pub mod devices;
 pub mod directory;
 pub mod filter;
+pub mod legacy;
 pub mod membership;
 pub mod messages;
 pub mod mutual_rooms;

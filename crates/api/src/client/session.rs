@@ -56,7 +56,7 @@ struct Refresh {
 pub async fn refresh(home: Home, _: Anyone, ask: Plain) -> Answer<Json> {
     let ask: Refresh = ask.json()?;
     let missing = || Refusal::missing_param("refresh_token is missing");
-    let session = opening::refresh(&home, &ask.refresh_token.ok_or_else(missing)?).await?;
+    let session = opening::refresh(&home, &ask.refresh_token.ok_or_else(missing)?, false).await?;
     let mut reply = json!({
         "access_token": session.access_token,
         "refresh_token": session.refresh_token,

@@ -6,6 +6,7 @@
 
 mod absent;
 mod account;
+mod captcha;
 mod conversation;
 mod delayed_events;
 mod devices;
@@ -14,8 +15,10 @@ mod errors;
 mod filters;
 mod harness;
 mod ignoring;
+mod legacy_login;
 mod limits;
 mod login;
+mod macaroons;
 mod moderation;
 mod mutual_rooms;
 mod openapi;

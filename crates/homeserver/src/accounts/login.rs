@@ -5,11 +5,10 @@ use serde::Deserialize;
 use store::Batch;
 
 use super::{
-    attempts,
+    attempts, login_tokens,
     names::{self, Identifier},
     opening::{self, Opened},
     passwords,
-    sessions::token_hash,
 };
 use crate::{
     Home, limits,
@@ -32,6 +31,8 @@ pub struct Wish {
     pub password: Option<String>,
     /// The login token.
     pub token: Option<String>,
+    /// With which a client may use the same login token again.
+    pub txn_id: Option<String>,
     /// The session.
     #[serde(flatten)]
     pub session: opening::Wish,
@@ -45,17 +46,17 @@ pub struct Wish {
 /// `M_MISSING_PARAM`.
 pub async fn login(home: &Home, wish: &Wish) -> Answer<Opened> {
     wish.session.check()?;
-    let mut batch = Batch::new();
+    let (mut batch, mut session) = (Batch::new(), wish.session.clone());
     let user_id = match wish.login_type.as_deref() {
         Some("m.login.password") => by_password(home, wish).await?,
-        Some("m.login.token") => by_token(home, wish, &mut batch).await?,
+        Some("m.login.token") => by_token(home, wish, &mut batch, &mut session).await?,
         Some(_) => return Err(Refusal::unknown("This server does not offer that type of login")),
         None => return Err(Refusal::missing_param("type is missing: ask GET /login which there are")),
     };
     limits::log_in(home, &user_id)?;
-    let opened = opening::open(home, &mut batch, &user_id, &wish.session);
+    let opened = opening::open(home, &mut batch, &user_id, &session);
     home.db.commit(batch).await.map_err(|error| match error {
-        store::Error::Refused { .. } => bad_token(),
+        store::Error::Refused { .. } => login_tokens::bad(),
         error => error.into(),
     })?;
     Ok(opened)
@@ -92,22 +93,29 @@ async fn by_password(home: &Home, wish: &Wish) -> Answer<OwnedUserId> {
     }
 }
 
-async fn by_token(home: &Home, wish: &Wish, batch: &mut Batch) -> Answer<OwnedUserId> {
+async fn by_token(
+    home: &Home,
+    wish: &Wish,
+    batch: &mut Batch,
+    session: &mut opening::Wish,
+) -> Answer<OwnedUserId> {
     let token = wish.token.as_deref().ok_or_else(|| Refusal::missing_param("token is missing"))?;
-    let hash = token_hash(token);
-    let user_id = store::tokens::of_login(&home.db, &hash, home.clock.now_ms()).await?;
-    let user_id = user_id.and_then(|user_id| OwnedUserId::try_from(user_id).ok()).ok_or_else(bad_token)?;
-    let account = store::accounts::get(&home.db, user_id.as_str()).await?;
+    let txn_id = wish.txn_id.as_deref();
+    let good = login_tokens::check(home, token, txn_id).await?;
+    if !login_tokens::is_called(wish.user.as_deref(), &good.user_id) {
+        return Err(login_tokens::bad());
+    }
+    let account = store::accounts::get(&home.db, good.user_id.as_str()).await?;
     match account.filter(|account| !account.deactivated) {
-        None => Err(bad_token()),
+        None => Err(login_tokens::bad()),
         Some(account) if account.locked => Err(Refusal::user_locked()),
         Some(_) => {
-            store::tokens::use_login(batch, &hash);
-            Ok(user_id)
+            // Whoever asks again means the same device.
+            let known = session.device_id.take().or_else(|| good.device_id.clone());
+            let device_id = known.unwrap_or_else(|| opening::new_device_id(home));
+            good.use_up(batch, txn_id, Some(device_id.as_str()));
+            session.device_id = Some(device_id);
+            Ok(good.user_id)
         }
     }
-}
-
-fn bad_token() -> Refusal {
-    Refusal::forbidden("This login token is not valid, or no longer")
 }

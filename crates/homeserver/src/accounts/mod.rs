@@ -10,6 +10,8 @@ pub mod closing;
 pub mod departing;
 pub mod devices;
 pub mod login;
+pub mod login_tokens;
+pub mod macaroon;
 pub mod names;
 pub mod openid;
 pub mod opening;
@@ -18,6 +20,7 @@ pub mod passwords;
 pub mod register;
 pub mod sessions;
 pub mod shared_secret;
+pub mod staged;
 pub mod sweeping;
 mod ticket;
 pub mod uia;
@@ -33,6 +36,7 @@ pub struct Memory {
     seen: devices::Seen,
     departures: departing::Departures,
     ticket_key: [u8; 32],
+    macaroon_key: [u8; 32],
 }
 
 impl Memory {
@@ -44,6 +48,7 @@ impl Memory {
             seen: devices::Seen::default(),
             departures: departing::Departures::default(),
             ticket_key: signing_key.derive("hearth accounts ticket 1"),
+            macaroon_key: signing_key.derive("hearth accounts macaroon 1"),
         }
     }
 }

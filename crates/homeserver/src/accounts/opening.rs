@@ -3,10 +3,7 @@
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use store::Batch;
 
-use super::{
-    sessions::{self, token_hash},
-    uia::{self, Proof},
-};
+use super::sessions::{self, token_hash};
 use crate::{
     Home,
     refusal::{Answer, Refusal},
@@ -14,9 +11,6 @@ use crate::{
 
 /// Life of an access token that can be refreshed, in milliseconds. One that can not has no end.
 pub const ACCESS_TOKEN_LIFE_MS: i64 = 5 * 60 * 1000;
-
-/// Life of a login token, in milliseconds.
-pub const LOGIN_TOKEN_LIFE_MS: i64 = 2 * 60 * 1000;
 
 /// Characters of a device id that the server makes.
 const DEVICE_ID_CHARACTERS: usize = 10;
@@ -37,6 +31,9 @@ pub struct Wish {
     /// Whether the client can refresh access tokens.
     #[serde(default)]
     pub refresh_token: Option<bool>,
+    /// Whether the access token has no end although it can be refreshed: clients of 2015 expect both.
+    #[serde(skip)]
+    pub lasting: bool,
 }
 
 impl Wish {
@@ -84,29 +81,36 @@ pub struct Opened {
     pub expires_in_ms: Option<i64>,
 }
 
+/// An id for a device that has none yet.
+pub(super) fn new_device_id(home: &Home) -> OwnedDeviceId {
+    OwnedDeviceId::from(home.dice.letters(DEVICE_ID_CHARACTERS).to_ascii_uppercase())
+}
+
 /// Adds to `batch` the session that `wish` asks for. A device that was there keeps its name, and
 /// loses its older sessions.
 pub fn open(home: &Home, batch: &mut Batch, user_id: &UserId, wish: &Wish) -> Opened {
-    let made_up = || OwnedDeviceId::from(home.dice.letters(DEVICE_ID_CHARACTERS).to_ascii_uppercase());
-    let device_id = wish.device_id.clone().unwrap_or_else(made_up);
+    let device_id = wish.device_id.clone().unwrap_or_else(|| new_device_id(home));
     let name = wish.initial_device_display_name.as_deref();
     store::tokens::remove_of_device(batch, user_id.as_str(), device_id.as_str());
     store::devices::put(batch, user_id.as_str(), device_id.as_str(), name, home.clock.now_ms());
     sessions::changed(home, batch, user_id);
-    tokens(home, batch, user_id, &device_id, wish.refresh_token == Some(true))
+    let life_ms = (!wish.lasting).then_some(ACCESS_TOKEN_LIFE_MS);
+    tokens(home, batch, user_id, &device_id, wish.refresh_token == Some(true), life_ms)
 }
 
+/// Adds tokens to `batch`. `life_ms` is the life of an access token that can be refreshed.
 fn tokens(
     home: &Home,
     batch: &mut Batch,
     user_id: &UserId,
     device_id: &DeviceId,
     can_refresh: bool,
+    life_ms: Option<i64>,
 ) -> Opened {
     let access_token = home.dice.secret("hat_");
     let refresh_token = can_refresh.then(|| home.dice.secret("hrt_"));
     let refresh_hash = refresh_token.as_deref().map(token_hash);
-    let expires_in_ms = can_refresh.then_some(ACCESS_TOKEN_LIFE_MS);
+    let expires_in_ms = life_ms.filter(|_| can_refresh);
     let expires_ts = expires_in_ms.map(|life_ms| home.clock.now_ms() + life_ms);
     let (user, device) = (user_id.as_str(), device_id.as_str());
     store::tokens::add(batch, &token_hash(&access_token), user, device, expires_ts, refresh_hash);
@@ -122,11 +126,12 @@ fn tokens(
     }
 }
 
-/// A new pair of tokens for `refresh_token`, which stays good until one of the pair is used.
+/// A new pair of tokens for `refresh_token`, which stays good until one of the pair is used. The access
+/// token has no end if it is to be `lasting`.
 ///
 /// # Errors
 /// `M_UNKNOWN_TOKEN`, `M_USER_LOCKED`
-pub async fn refresh(home: &Home, refresh_token: &str) -> Answer<Opened> {
+pub async fn refresh(home: &Home, refresh_token: &str, lasting: bool) -> Answer<Opened> {
     let unknown = || Refusal::unknown_token("This refresh token is not valid: log in again", false);
     let old = token_hash(refresh_token);
     let found = store::tokens::of_refresh(&home.db, &old).await?.ok_or_else(unknown)?;
@@ -135,7 +140,8 @@ pub async fn refresh(home: &Home, refresh_token: &str) -> Answer<Opened> {
     }
     let user_id = OwnedUserId::try_from(found.user_id).map_err(|_| unknown())?;
     let mut batch = Batch::new();
-    let opened = tokens(home, &mut batch, &user_id, found.device_id.as_str().into(), true);
+    let life_ms = (!lasting).then_some(ACCESS_TOKEN_LIFE_MS);
+    let opened = tokens(home, &mut batch, &user_id, found.device_id.as_str().into(), true, life_ms);
     let new = opened.refresh_token.as_deref().map(token_hash).unwrap_or_default();
     store::tokens::retire_predecessor(&mut batch, &old);
     store::tokens::replace(&mut batch, &old, &new);
@@ -145,19 +151,4 @@ pub async fn refresh(home: &Home, refresh_token: &str) -> Answer<Opened> {
         error => error.into(),
     })?;
     Ok(opened)
-}
-
-/// A token with which another client can log in as `user_id`, who gave `proof`: once, within
-/// [`LOGIN_TOKEN_LIFE_MS`].
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn login_token(home: &Home, user_id: &UserId, proof: &Proof) -> Answer<String> {
-    let token = home.dice.secret("hlt_");
-    let expires_ts = home.clock.now_ms() + LOGIN_TOKEN_LIFE_MS;
-    let mut batch = Batch::new();
-    uia::use_up(&mut batch, proof);
-    store::tokens::add_login(&mut batch, &token_hash(&token), user_id.as_str(), expires_ts);
-    home.db.commit(batch).await?;
-    Ok(token)
 }

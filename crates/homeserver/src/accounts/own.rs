@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use store::Batch;
 
 use super::{
-    closing, opening, passwords,
+    closing, login_tokens, passwords,
     uia::{self, Operation, Proof, stages},
 };
 use crate::{
@@ -33,12 +33,12 @@ impl Ask<'_> {
     }
 }
 
-/// Has `who` prove with the password that it is them who wants the operation `name`, with this body.
+/// Has `who` prove, by the password or a login token, that it is them who wants the operation `name`, with this body.
 ///
 /// # Errors
 /// Those of [`uia::prove`].
 pub async fn prove(home: &Home, who: &UserId, name: &'static str, ask: Ask<'_>) -> Answer<Proof> {
-    let flows = vec![vec![stages::PASSWORD]];
+    let flows = vec![vec![stages::PASSWORD], vec![stages::TOKEN]];
     let operation = Operation { name, user: Some(who), body: Some(ask.body), flows, address: None };
     uia::prove(home, &operation, ask.auth).await
 }
@@ -134,5 +134,5 @@ async fn delete(home: &Home, who: &Device, proof: &Proof, devices: &[OwnedDevice
 /// Those of [`prove`].
 pub async fn login_token(home: &Home, who: &Device, ask: Ask<'_>) -> Answer<String> {
     let proof = prove(home, who.user(), "login/get_token", ask).await?;
-    opening::login_token(home, who.user(), &proof).await
+    login_tokens::for_another_client(home, who.user(), &proof).await
 }

@@ -89,13 +89,13 @@ pub async fn user(
     }
 }
 
-fn operation(home: &Home, address: Option<IpAddr>) -> Operation<'static> {
+pub(super) fn operation(home: &Home, address: Option<IpAddr>) -> Operation<'static> {
     Operation { name: "register", flows: flows(home), address, ..Operation::default() }
 }
 
 /// What somebody must do to get an account: first what the operator requires, and if that is
 /// nothing, nothing.
-fn flows(home: &Home) -> Vec<Vec<&'static str>> {
+pub(super) fn flows(home: &Home) -> Vec<Vec<&'static str>> {
     let required = home.config.registration.require.iter().filter_map(|requirement| match requirement {
         Requirement::Token => Some(stages::REGISTRATION_TOKEN),
         Requirement::Terms => Some(stages::TERMS),
@@ -231,6 +231,7 @@ pub async fn open_session(
         device_id: Some(device_id.to_owned()),
         initial_device_display_name: name.map(str::to_owned),
         refresh_token: None,
+        lasting: false,
     };
     let mut batch = Batch::new();
     let opened = opening::open(home, &mut batch, user_id, &wish);
@@ -238,7 +239,7 @@ pub async fn open_session(
     Ok(opened.access_token)
 }
 
-fn must_be_open(home: &Home) -> Answer<()> {
+pub(super) fn must_be_open(home: &Home) -> Answer<()> {
     if home.config.registration.enabled {
         return Ok(());
     }

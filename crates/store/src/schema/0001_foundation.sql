@@ -57,7 +57,9 @@ CREATE INDEX refresh_token_next ON refresh_token (next_hash);
 CREATE TABLE login_token (
     token_hash BYTEA NOT NULL PRIMARY KEY,
     user_id    TEXT NOT NULL,
-    expires_ts BIGINT NOT NULL
+    expires_ts BIGINT NOT NULL,
+    txn_id     TEXT,                               -- who may use it again, if it was used
+    device_id  TEXT                                -- on which device
 ) /* WITHOUT ROWID */;
 
 CREATE TABLE registration_token (

@@ -44,6 +44,8 @@ pub enum Form {
     Approve,
     /// `m.login.registration_token`: the field `token`.
     RegistrationToken,
+    /// `m.login.token`: the field `token`.
+    LoginToken,
     /// `m.login.terms`: links to these documents, and a button that agrees to all of them.
     Terms(Vec<Terms>),
     /// `m.login.recaptcha`: the provider's script, which fills the field `g-recaptcha-response`.
@@ -143,6 +145,7 @@ fn form(home: &Home, stage: &str, _: &Session) -> Option<Form> {
         stages::PASSWORD => Some(Form::Password),
         stages::OAUTH => Some(Form::Approve),
         stages::REGISTRATION_TOKEN => Some(Form::RegistrationToken),
+        stages::TOKEN => Some(Form::LoginToken),
         stages::TERMS => Some(Form::Terms(home.config.registration.terms.clone())),
         stages::RECAPTCHA => Some(Form::Captcha {
             site_key: home.config.captcha.site_key.clone().unwrap_or_default(),

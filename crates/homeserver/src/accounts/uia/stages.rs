@@ -11,7 +11,7 @@ use super::{Failed, captcha, session::Session};
 use crate::{
     Home,
     accounts::{
-        attempts,
+        attempts, login_tokens,
         names::{self, Identifier},
         passwords, register,
     },
@@ -27,6 +27,8 @@ pub const REGISTRATION_TOKEN: &str = "m.login.registration_token";
 /// `m.login.terms`: agreement to the documents of `registration.terms`.
 pub const TERMS: &str = "m.login.terms";
 
+/// `m.login.token`: a login token of the account.
+pub const TOKEN: &str = "m.login.token";
 /// `m.login.recaptcha`: a captcha was solved.
 pub const RECAPTCHA: &str = "m.login.recaptcha";
 /// `m.oauth`: the action was approved on a page of this server.
@@ -75,10 +77,11 @@ pub(super) struct Stage {
 }
 
 /// All stages.
-static STAGES: [Stage; 6] = [
+static STAGES: [Stage; 7] = [
     both(DUMMY, |_| async { Ok(Found::Done(Value::Null)) }.boxed()),
     both(PASSWORD, |ask| password(ask).boxed()),
     both(REGISTRATION_TOKEN, |ask| registration_token(ask).boxed()),
+    both(TOKEN, |ask| login_tokens::stage(ask).boxed()),
     both(TERMS, |ask| async { Ok(Found::Done(versions(ask.home))) }.boxed()),
     both(RECAPTCHA, |ask| captcha::check(ask).boxed()),
     // Who has an access token does not approve by that alone: the page asks for the password.

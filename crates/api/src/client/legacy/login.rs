@@ -1,0 +1,57 @@
+//! `/_matrix/client/api/v1/{login,tokenrefresh}` of 2015
+
+use homeserver::{
+    Answer, Home, Refusal,
+    accounts::{
+        login,
+        opening::{self, Opened},
+    },
+    who::Anyone,
+};
+use serde_json::{Value, json};
+
+use crate::{answer::Json, plain::Plain};
+
+/// What a client gets whom an account was opened for.
+pub(super) fn credentials(home: &Home, session: &Opened) -> Value {
+    let mut reply = json!({
+        "user_id": session.user_id,
+        "access_token": session.access_token,
+        "home_server": home.server_name(),
+        "device_id": session.device_id,
+    });
+    if let Some(refresh_token) = &session.refresh_token {
+        reply["refresh_token"] = refresh_token.as_str().into();
+    }
+    reply
+}
+
+/// `GET /_matrix/client/api/v1/login`: the ways to log in, each of one stage.
+pub async fn flows(_: Home, _: Anyone, _: Plain) -> Answer<Json> {
+    Json::of(&json!({ "flows": [{ "type": "m.login.password" }, { "type": "m.login.token" }] }))
+}
+
+/// `POST /_matrix/client/api/v1/login`: opens a session. Its access token does not expire.
+pub async fn login(home: Home, _: Anyone, ask: Plain) -> Answer<Json> {
+    let mut wish: login::Wish = ask.json()?;
+    (wish.session.refresh_token, wish.session.lasting) = (Some(true), true);
+    let session = login::login(&home, &wish).await?;
+    Json::of(&credentials(&home, &session))
+}
+
+#[derive(serde::Deserialize)]
+struct Refresh {
+    refresh_token: Option<String>,
+}
+
+/// `POST /_matrix/client/api/v1/tokenrefresh`: a new access token for a refresh token.
+pub async fn refresh(home: Home, _: Anyone, ask: Plain) -> Answer<Json> {
+    let ask: Refresh = ask.json()?;
+    let missing = || Refusal::missing_param("refresh_token is missing");
+    let session = opening::refresh(&home, &ask.refresh_token.ok_or_else(missing)?, true).await;
+    let session = session.map_err(|refusal| match refusal.errcode {
+        "M_UNKNOWN_TOKEN" => Refusal::forbidden("This refresh token is not valid: log in again"),
+        _ => refusal,
+    })?;
+    Json::of(&json!({ "access_token": session.access_token, "refresh_token": session.refresh_token }))
+}

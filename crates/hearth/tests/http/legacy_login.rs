@@ -1,0 +1,139 @@
+//! Registration and login as clients of 2015 do it.
+
+use std::time::Duration;
+
+use homeserver::config::Requirement;
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{Reply, Server, on_both_databases},
+    login::whose,
+};
+
+async fn post(server: &Server, path: &str, body: Value) -> Reply {
+    server.stranger().post(path, body).await
+}
+
+async fn register(server: &Server, body: Value) -> Reply {
+    post(server, "/api/v1/register", body).await
+}
+
+on_both_databases! {
+    async fn a_client_of_2015_registers_and_logs_in(server: Server) {
+        let flows = server.stranger().get("/api/v1/register").await.ok();
+        assert_eq!(flows, json!({ "flows": [{ "type": "m.login.password" }] }));
+        let body = json!({ "type": "m.login.password", "user": "alice", "password": "secret" });
+        let made = register(&server, body.clone()).await.ok();
+        assert_eq!((&made["user_id"], &made["home_server"]), (&json!("@alice:hearth.test"), &json!("hearth.test")));
+        let me = whose(&server, &made).get("/v3/account/whoami").await.ok();
+        assert_eq!(me["user_id"], "@alice:hearth.test");
+        register(&server, body).await.refused(400, "M_USER_IN_USE");
+
+        for prefix in ["/api/v1", "/v2_alpha"] {
+            let flows = server.stranger().get(&format!("{prefix}/login")).await.ok();
+            assert_eq!(flows["flows"][0], json!({ "type": "m.login.password" }));
+            let login = format!("{prefix}/login");
+            for user in ["alice", "@alice:hearth.test"] {
+                let body = json!({ "type": "m.login.password", "user": user, "password": "secret" });
+                let session = post(&server, &login, body).await.ok();
+                assert_eq!(session["home_server"], "hearth.test");
+                // The token may be sent in the query only, and does not expire.
+                let token = session["access_token"].as_str().expect("a token");
+                server.pass(Duration::from_secs(24 * 60 * 60));
+                let path = format!("/v3/account/whoami?access_token={token}");
+                assert_eq!(server.stranger().get(&path).await.ok()["user_id"], "@alice:hearth.test");
+            }
+            let wrong = json!({ "type": "m.login.password", "user": "alice", "password": "wrong" });
+            post(&server, &login, wrong).await.refused(403, "M_FORBIDDEN");
+            post(&server, &login, json!({ "type": "m.login.magic" })).await.refused(400, "M_UNKNOWN");
+            post(&server, &login, json!({})).await.refused(400, "M_MISSING_PARAM");
+        }
+    }
+
+    async fn stages_come_before_the_password(server: Server) {
+        let mut server = server;
+        server.restart_with(|config| config.registration.require = vec![Requirement::Token]).await;
+        let token = homeserver::accounts::admin::create_registration_token;
+        token(&server.home, Some("sesame".to_owned()), Some(1), None).await.expect("a token");
+        let stage = "m.login.registration_token";
+        let flows = server.stranger().get("/api/v1/register").await.ok();
+        assert_eq!(flows["flows"], json!([{ "type": stage, "stages": [stage, "m.login.password"] }]));
+        let last = json!({ "type": "m.login.password", "user": "alice", "password": "secret" });
+        register(&server, last.clone()).await.refused(403, "M_FORBIDDEN");
+        let wrong = register(&server, json!({ "type": stage, "token": "wrong" })).await;
+        assert!(wrong.refused(403, "M_UNAUTHORIZED").get("flows").is_none());
+        register(&server, json!({ "type": stage })).await.refused(400, "M_BAD_JSON");
+        register(&server, json!({ "type": "m.login.dummy" })).await.refused(400, "M_UNKNOWN");
+
+        let more = register(&server, json!({ "type": stage, "token": "sesame" })).await.ok();
+        assert_eq!(more["next"], "m.login.password");
+        server.restart().await;
+        let mut last = last;
+        for wrong in ["", "x"] {
+            last["session"] = wrong.into();
+            register(&server, last.clone()).await.refused(403, "M_UNKNOWN");
+        }
+        last["session"] = more["session"].clone();
+        let made = register(&server, last.clone()).await.ok();
+        assert_eq!(made["user_id"], "@alice:hearth.test");
+        // Asked again with the same session, the same account answers; another one is not made.
+        assert_eq!(register(&server, last.clone()).await.ok()["user_id"], "@alice:hearth.test");
+        last["user"] = "bob".into();
+        register(&server, last).await.refused(400, "M_UNKNOWN");
+    }
+
+    async fn what_is_missing_is_said(server: Server) {
+        register(&server, json!({})).await.refused(400, "M_MISSING_PARAM");
+        register(&server, json!({ "type": 1 })).await.refused(400, "M_BAD_JSON");
+        register(&server, json!({ "type": "m.login.magic" })).await.refused(400, "M_UNKNOWN");
+        let password = "m.login.password";
+        register(&server, json!({ "type": password, "user": "alice" })).await.refused(400, "M_MISSING_PARAM");
+        register(&server, json!({ "type": password, "user": 1, "password": "x" })).await.refused(400, "M_BAD_JSON");
+        let service = json!({ "type": "m.login.application_service", "user": "bot" });
+        register(&server, service).await.refused(403, "M_FORBIDDEN");
+        let made = register(&server, json!({ "type": password, "password": "secret" })).await.ok();
+        assert!(made["user_id"].as_str().is_some_and(|user_id| user_id.ends_with(":hearth.test")), "{made}");
+        let mut server = server;
+        server.restart_with(|config| config.registration.enabled = false).await;
+        server.stranger().get("/api/v1/register").await.refused(403, "M_FORBIDDEN");
+        let body = json!({ "type": password, "user": "bob", "password": "secret" });
+        register(&server, body).await.refused(403, "M_FORBIDDEN");
+    }
+
+    async fn a_refresh_token_of_2015_gives_the_next_pair(server: Server) {
+        let body = json!({ "type": "m.login.password", "user": "alice", "password": "secret" });
+        let made = register(&server, body).await.ok();
+        let refresh = async |token: &Value| {
+            post(&server, "/api/v1/tokenrefresh", json!({ "refresh_token": token })).await
+        };
+        let next = refresh(&made["refresh_token"]).await.ok();
+        assert_ne!(next["access_token"], made["access_token"]);
+        server.pass(Duration::from_secs(24 * 60 * 60));
+        whose(&server, &json!({ "access_token": next["access_token"], "user_id": "@alice:hearth.test",
+            "device_id": made["device_id"] })).get("/v3/account/whoami").await.ok();
+        refresh(&made["refresh_token"]).await.refused(403, "M_FORBIDDEN");
+        refresh(&json!("x")).await.refused(403, "M_FORBIDDEN");
+        refresh(&Value::Null).await.refused(400, "M_MISSING_PARAM");
+        refresh(&next["refresh_token"]).await.ok();
+    }
+
+    async fn version_two_registers_with_user_interactive_authentication(server: Server) {
+        for prefix in ["/v2_alpha", "/api/v2_alpha"] {
+            let path = format!("{prefix}/register");
+            let username = format!("user{}", prefix.len());
+            let body = json!({ "username": username, "password": "secret", "bind_email": false });
+            let begun = post(&server, &path, body.clone()).await;
+            assert_eq!(begun.status, 401);
+            assert_eq!(begun.body["flows"], json!([{ "stages": ["m.login.dummy"] }]));
+            let mut body = body;
+            body["auth"] = json!({ "type": "m.login.dummy", "session": begun.body["session"] });
+            let made = post(&server, &path, body).await.ok();
+            assert_eq!(made["user_id"], format!("@{username}:hearth.test"));
+            assert_eq!(made["home_server"], "hearth.test");
+            let taken = json!({ "username": username, "password": "secret" });
+            post(&server, &path, taken).await.refused(400, "M_USER_IN_USE");
+            let guest = post(&server, &format!("{path}?kind=guest"), json!({})).await.ok();
+            assert!(guest["access_token"].is_string(), "{guest}");
+        }
+    }
+}
