@@ -151,7 +151,11 @@ async fn check_thread(
 }
 
 /// The root of the thread that `event` is in; `None`: in the main timeline.
-async fn thread_of(home: &Home, room: &Room, event: &TimelineEvent) -> Answer<Option<OwnedEventId>> {
+pub(crate) async fn thread_of(
+    home: &Home,
+    room: &Room,
+    event: &TimelineEvent,
+) -> Answer<Option<OwnedEventId>> {
     let mut relation = relation_of(event);
     for _ in 0..HOPS_MAX {
         let Some(RelatesTo { rel_type, event_id }) = relation else { return Ok(None) };

@@ -23,6 +23,22 @@ async fn reads(user: &User, room: &str, kind: &str, event_id: &str, body: Value)
     user.post(&format!("/v3/rooms/{}/receipt/{kind}/{}", encode(room), encode(event_id)), body).await
 }
 
+async fn replies(user: &User, room: &str, root: &str, txn_id: &str) {
+    let path = format!("/v3/rooms/{}/send/m.room.message/{txn_id}", encode(room));
+    let relation = json!({ "rel_type": "m.thread", "event_id": root });
+    user.put(&path, json!({ "msgtype": "m.text", "body": txn_id, "m.relates_to": relation })).await.ok();
+}
+
+/// What `user` has not read in the main timeline, and in two threads.
+async fn unread_in(user: &User, room: &str, roots: [&String; 2]) -> (u64, [u64; 2]) {
+    let filter = encode(r#"{"room":{"timeline":{"unread_thread_notifications":true}}}"#);
+    let synced = user.get(&format!("/v3/sync?filter={filter}")).await.ok();
+    let found = room_of(&synced, room);
+    let count = |counts: &Value| counts["notification_count"].as_u64().unwrap_or(0);
+    let threads = &found["unread_thread_notifications"];
+    (count(&found["unread_notifications"]), roots.map(|root| count(&threads[root])))
+}
+
 async fn types(user: &User, room: &str, body: Value) -> crate::harness::Reply {
     let path = format!("/v3/rooms/{}/typing/{}", encode(room), encode(user.user_id.as_str()));
     user.put(&path, body).await
@@ -138,6 +154,29 @@ on_both_databases! {
         assert_eq!(threads[&root]["notification_count"], 1);
         let together = sync(&bob, &next(&told)).await;
         assert_eq!(counts(&together), (json!(2), json!(0)));
+    }
+
+    async fn who_speaks_has_read_what_was_said_in_the_same_thread_alone(server: Server) {
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = alice.creates_room(json!({ "preset": "public_chat" })).await;
+        bob.joins(&room).await;
+        let (fence, roses) = (alice.say(&room, "the fence").await, alice.say(&room, "the roses").await);
+        for (root, txn_id) in [(&fence, "green"), (&roses, "red")] {
+            replies(&alice, &room, root, txn_id).await;
+        }
+        let roots = [&fence, &roses];
+        assert_eq!(unread_in(&bob, &room, roots).await, (2, [1, 1]));
+        let name = format!("/v3/profile/{}/displayname", encode(bob.user_id.as_str()));
+        bob.put(&name, json!({ "displayname": "Bob" })).await.ok();
+        assert_eq!(unread_in(&bob, &room, roots).await, (2, [1, 1]), "a new name says nothing of the room");
+        replies(&bob, &room, &fence, "blue").await;
+        assert_eq!(unread_in(&bob, &room, roots).await, (2, [0, 1]));
+        bob.say(&room, "good morning").await;
+        assert_eq!(unread_in(&bob, &room, roots).await, (0, [0, 1]));
+        // The same for who comes anew to what was counted before.
+        bob.post(&format!("/v3/rooms/{}/leave", encode(&room)), json!({})).await.ok();
+        bob.joins(&room).await;
+        assert_eq!(unread_in(&bob, &room, roots).await, (0, [0, 0]));
     }
 
     async fn who_types_is_shown_until_the_time_is_over(server: Server) {

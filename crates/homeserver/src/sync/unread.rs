@@ -13,16 +13,17 @@ use std::{
 use parking_lot::Mutex;
 use quick_cache::{Weighter, sync::Cache};
 use rules::{
+    authorization::membership_of,
     power_levels::PowerLevels,
     push::{EventForPush, RoomForPush},
 };
-use ruma::{OwnedUserId, UserId};
+use ruma::{OwnedUserId, UserId, events::room::member::MembershipState};
 use store::members::Member;
 
 use super::write;
 use crate::{
     Home,
-    receipts::relation_of,
+    receipts::thread_of,
     refusal::Answer,
     rooms::{Room, TimelineEvent, state, timeline},
     settings::{self, Settings},
@@ -167,7 +168,9 @@ pub async fn counts(
     unread.upto = upto;
     if !newer.is_empty() {
         let judge = Judge::of(home, room, member, user, upto).await?;
-        newer.iter().for_each(|event| unread.add(event, &judge));
+        for event in newer.iter().filter(|event| !event.hidden) {
+            unread.add(home, room, event, &judge).await?;
+        }
     }
     let unread = Arc::new(unread);
     let reads_after = memory.reads_of(user).lock();
@@ -203,8 +206,8 @@ async fn anew(
         let page = timeline::before(home, room, cursor, count).await?;
         let is_last = page.len() < count;
         for event in page {
-            // Who speaks has read what was said before.
-            if event.pos <= reads.everywhere || event.event.sender() == user || unread.len() >= EVENTS_MAX {
+            let is_read = event.pos <= reads.everywhere || begins_stay(home, room, &event, user).await?;
+            if is_read || unread.len() >= EVENTS_MAX {
                 break 'scan;
             }
             cursor = event.pos - 1;
@@ -216,6 +219,18 @@ async fn anew(
     }
     unread.reverse();
     Ok((Unread { reads, ..Unread::default() }, unread))
+}
+
+/// Whether `event` is that with which `user` came into the room, who has nothing to catch up with then.
+async fn begins_stay(home: &Home, room: &Room, event: &TimelineEvent, user: &UserId) -> Answer<bool> {
+    let joins = |event: &TimelineEvent| membership_of(&event.event) == Ok(MembershipState::Join);
+    if event.event.state_place() != Some(("m.room.member", user.as_str())) || !joins(event) {
+        return Ok(false);
+    }
+    let Some(before) = &event.replaces else { return Ok(true) };
+    let before = timeline::get(home, room, before).await?;
+    // Who was joined before has only another name.
+    Ok(before.is_none_or(|before| !joins(&before)))
 }
 
 /// What decides whether an event notifies a user.
@@ -260,24 +275,23 @@ impl<'a> Judge<'a> {
 }
 
 impl Unread {
-    fn add(&mut self, event: &TimelineEvent, judge: &Judge<'_>) {
-        if event.hidden {
-            return;
-        }
+    async fn add(
+        &mut self,
+        home: &Home,
+        room: &Room,
+        event: &TimelineEvent,
+        judge: &Judge<'_>,
+    ) -> Answer<()> {
         if event.event.sender() == judge.user {
-            self.main = Counts::default();
-            self.by_thread.clear();
-            self.reads.everywhere = self.reads.everywhere.max(event.pos);
-            return;
-        }
-        let thread = relation_of(event).filter(|relation| relation.rel_type == "m.thread");
-        let thread = thread.map(|relation| relation.event_id);
-        if self.reads.cover(event.pos, thread.as_ref().map(|thread| thread.as_str())) {
-            return;
+            return self.add_own(home, room, event, judge.user).await;
         }
         let found = judge.judge(event);
         if found == Counts::default() {
-            return;
+            return Ok(());
+        }
+        let thread = thread_of(home, room, event).await?;
+        if self.reads.cover(event.pos, thread.as_ref().map(|thread| thread.as_str())) {
+            return Ok(());
         }
         let counts = match thread {
             None => &mut self.main,
@@ -285,6 +299,35 @@ impl Unread {
         };
         counts.notify += found.notify;
         counts.highlight += found.highlight;
+        Ok(())
+    }
+
+    /// Who speaks has read what was said before, in the thread that they speak in.
+    async fn add_own(
+        &mut self,
+        home: &Home,
+        room: &Room,
+        event: &TimelineEvent,
+        user: &UserId,
+    ) -> Answer<()> {
+        if begins_stay(home, room, event, user).await? {
+            self.main = Counts::default();
+            self.by_thread.clear();
+            self.reads.everywhere = self.reads.everywhere.max(event.pos);
+        } else if event.event.event_type() != "m.room.member" {
+            match thread_of(home, room, event).await? {
+                None => {
+                    self.main = Counts::default();
+                    self.reads.main = self.reads.main.max(event.pos);
+                }
+                Some(thread) => {
+                    self.by_thread.remove(thread.as_str());
+                    let read = self.reads.by_thread.entry(thread.to_string()).or_default();
+                    *read = event.pos.max(*read);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Of the whole room.
