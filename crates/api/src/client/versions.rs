@@ -11,8 +11,11 @@ const VERSIONS: [&str; 27] = [
 ];
 
 /// Features outside of these versions that clients may use.
-const UNSTABLE_FEATURES: [&str; 3] = [
+const UNSTABLE_FEATURES: [&str; 5] = [
     "org.matrix.msc4140",
+    // What v1.16 has under its own name; matrix-js-sdk looks for it here.
+    "uk.tcpip.msc4133",
+    "uk.tcpip.msc4133.stable",
     "uk.half-shot.msc2666.query_mutual_rooms",
     "uk.half-shot.msc2666.query_mutual_rooms.stable",
 ];
