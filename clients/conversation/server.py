@@ -9,6 +9,20 @@ import tempfile
 from pathlib import Path
 
 START_SECONDS_MAX = 30
+STOP_SECONDS_MAX = 10
+LOG_BYTES_SHOWN = 20_000
+CONFIG = """
+server_name = "hearth.test"
+data_dir = "FOLDER"
+[listen]
+client = "127.0.0.1:PORT"
+[database]
+url = "DATABASE"
+[registration]
+enabled = true
+[limits]
+enabled = false
+"""
 
 
 class Server:
@@ -23,44 +37,44 @@ class Server:
         self.url = ""
 
     async def __aenter__(self) -> "Server":
+        self.config = CONFIG.replace("FOLDER", str(self.folder)).replace("DATABASE", await self._database_url())
+        await self.start()
+        return self
+
+    async def __aexit__(self, failure, *_) -> None:
+        stopped = await self.stop()
+        log = (self.folder / "log").read_text()
+        if failure:
+            print(self.log_tail())
+        if self.database == "postgres":
+            await self._psql(f"DROP SCHEMA {self.schema} CASCADE")
+        shutil.rmtree(self.folder)
+        if not failure:
+            assert stopped == 0, f"the server ended with {stopped}:\n{log[-LOG_BYTES_SHOWN:]}"
+            assert " ERROR " not in log and "panicked" not in log, log[-LOG_BYTES_SHOWN:]
+
+    def log_tail(self) -> str:
+        return (self.folder / "log").read_text()[-LOG_BYTES_SHOWN:]
+
+    async def start(self) -> None:
+        """Starts it, again on the port that it had."""
         config = self.folder / "hearth.toml"
-        config.write_text(
-            f"""
-server_name = "hearth.test"
-data_dir = "{self.folder}"
-[listen]
-client = "127.0.0.1:0"
-[database]
-url = "{await self._database_url()}"
-[registration]
-enabled = true
-[limits]
-enabled = false
-"""
-        )
-        self.process = await asyncio.create_subprocess_exec(
-            self.binary, "serve", "--config", config, stdout=asyncio.subprocess.PIPE, stderr=(self.folder / "log").open("w")
-        )
+        config.write_text(self.config.replace("PORT", self.url.rpartition(":")[2] or "0"))
+        with (self.folder / "log").open("a") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                self.binary, "serve", "--config", config, stdout=asyncio.subprocess.PIPE, stderr=log
+            )
         try:
             self.url = await asyncio.wait_for(self._address(), START_SECONDS_MAX)
         except BaseException:
             print((self.folder / "log").read_text())
             raise
         self._reading = asyncio.create_task(self.process.stdout.read())
-        return self
 
-    async def __aexit__(self, failure, *_) -> None:
+    async def stop(self) -> int:
+        """Asks it to end, and waits for that."""
         self.process.terminate()
-        stopped = await asyncio.wait_for(self.process.wait(), 10)
-        log = (self.folder / "log").read_text()
-        if failure:
-            print(log[-20_000:])
-        if self.database == "postgres":
-            await self._psql(f"DROP SCHEMA {self.schema} CASCADE")
-        shutil.rmtree(self.folder)
-        if not failure:
-            assert stopped == 0, f"the server ended with {stopped}:\n{log[-5_000:]}"
-            assert " ERROR " not in log and "panicked" not in log, log[-20_000:]
+        return await asyncio.wait_for(self.process.wait(), STOP_SECONDS_MAX)
 
     async def _address(self) -> str:
         """What the server prints once it listens."""

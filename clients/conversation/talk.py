@@ -1,48 +1,33 @@
 """The first conversation: four people, two SDKs, from registering to logging out."""
 
-import asyncio
-
-from .actor import Actor
+from .actor import Actor, refused, together
+from .stage import Stage
 
 HISTORY_MESSAGES = 60
 
 
-async def refused(work, word: str) -> None:
-    """Awaits something that the server must refuse with this word."""
-    try:
-        await work
-    except RuntimeError as refusal:
-        assert word in str(refusal), refusal
-    else:
-        raise AssertionError(f"nothing was refused where {word} was due")
-
-
-async def together(work) -> list:
-    return await asyncio.gather(*work)
-
-
-async def talk(alice: Actor, bob: Actor, carol: Actor, dave: Actor, place: str) -> None:
-    """`place` is the localpart of the room's alias: one for each conversation."""
-    everybody = [alice, bob, carol, dave]
-    await together(actor.register() for actor in everybody)
-    room = await come_together(alice, bob, carol, dave, place)
+async def talk(stage: Stage, alice: Actor, bob: Actor, carol: Actor, dave: Actor) -> None:
+    everybody = await stage.enter(alice, bob, carol, dave)
+    room = await come_together(alice, bob, carol, dave, stage.alias("hearth"))
     await speak(everybody, room)
     await change_what_was_said(alice, bob, carol, dave, room)
     await notice_each_other(alice, bob, carol, dave, room)
     await look_back(everybody, room)
     await part(alice, bob, carol, dave, room)
     await together(actor.log_in_again() for actor in everybody)
-    await together(actor.log_out() for actor in everybody)
 
 
 async def come_together(alice: Actor, bob: Actor, carol: Actor, dave: Actor, place: str) -> str:
-    room = await alice.create_room(place, "The hearth", "Where people meet", [bob.user_id])
-    await bob.sees(room, "the invitation", lambda seen: seen["membership"] == "invite")
+    options = {"preset": "public_chat", "visibility": "public", "room_alias_name": place}
+    room = await alice.create_room(
+        name="The hearth", topic="Where people meet", invite=[bob.user_id], **options
+    )
+    await bob.sees_itself(room, "invite")
     await bob.join(room)
     assert await carol.join(f"#{place}:hearth.test") == room
-    await carol.sees(room, "the room", lambda seen: seen["membership"] == "join")
+    await carol.sees_itself(room, "join")
     await alice.invite(room, dave.user_id)
-    await dave.sees(room, "the invitation", lambda seen: seen["membership"] == "invite")
+    await dave.sees_itself(room, "invite")
     await dave.join(room)
     everybody = [alice, bob, carol, dave]
     for actor in everybody:
@@ -119,7 +104,7 @@ async def part(alice: Actor, bob: Actor, carol: Actor, dave: Actor, room: str) -
     await together(a.sees_member(room, dave.user_id, membership="leave") for a in (alice, bob, carol))
 
     await alice.kick(room, carol.user_id, "to test it")
-    await carol.sees(room, "being out", lambda seen: seen["membership"] == "leave")
+    await carol.sees_itself(room, "leave")
     await together(a.sees_member(room, carol.user_id, membership="leave") for a in (alice, bob))
     await refused(carol.say(room, "am I still here?"), "M_FORBIDDEN")
     await carol.join(room)
@@ -127,8 +112,7 @@ async def part(alice: Actor, bob: Actor, carol: Actor, dave: Actor, room: str) -
 
     await refused(bob.ban(room, carol.user_id, "without the power to"), "M_FORBIDDEN")
     await alice.ban(room, bob.user_id, "to test it")
-    # A client that takes itself for joined does not even ask.
-    await bob.sees(room, "being out", lambda seen: seen["membership"] in ("ban", "leave"))
+    await bob.sees_itself_out(room)
     await together(a.sees_member(room, bob.user_id, membership="ban") for a in (alice, carol))
     await refused(bob.join(room), "M_FORBIDDEN")
     await alice.unban(room, bob.user_id)

@@ -1,0 +1,1 @@
+"""What the conversations are about, a file for each subject: `play(stage)`."""
