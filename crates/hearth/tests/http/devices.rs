@@ -22,9 +22,14 @@ on_both_databases! {
         alice.put("/r0/devices/TABLET", json!({})).await.ok();
         let tablet = alice.get("/r0/devices/TABLET").await.ok();
         assert_eq!(tablet, json!({ "device_id": "TABLET", "display_name": "Kitchen" }));
-        homeserver::accounts::devices::write_seen(&server.home).await;
-        let first = alice.get("/v3/devices/FIRST").await.ok();
-        assert_eq!((&first["last_seen_ip"], first["last_seen_ts"].is_i64()), (&json!("127.0.0.1"), true));
+        for written in [false, true] {
+            let first = alice.get("/v3/devices/FIRST").await.ok();
+            let seen = (&first["last_seen_ip"], first["last_seen_ts"].is_i64());
+            assert_eq!(seen, (&json!("127.0.0.1"), true), "written: {written}");
+            let list = alice.get("/v3/devices").await.ok();
+            assert!(list["devices"][0]["last_seen_ts"].is_i64(), "written: {written}");
+            homeserver::accounts::devices::write_seen(&server.home).await;
+        }
         for path in ["/v3/devices/NONE", "/v3/devices/%00"] {
             alice.get(path).await.refused(404, "M_NOT_FOUND");
             alice.put(path, json!({ "display_name": "x" })).await.refused(404, "M_NOT_FOUND");

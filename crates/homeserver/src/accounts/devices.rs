@@ -40,14 +40,31 @@ impl Seen {
             seen.insert(key, Visit { ts, address: who.address });
         }
     }
+
+    /// Adds to what is written of a device what is not yet.
+    fn complete(&self, user_id: &UserId, row: &mut DeviceRow) {
+        let key = (user_id.to_owned(), OwnedDeviceId::from(&*row.device_id));
+        if let Some(visit) = self.0.lock().get(&key) {
+            row.last_seen_ts = Some(visit.ts);
+            row.last_seen_ip = visit.ip();
+        }
+    }
 }
 
-/// The devices of a user. When they were seen is up to two minutes old.
+impl Visit {
+    fn ip(&self) -> Option<String> {
+        self.address.map(|address| address.to_canonical().to_string())
+    }
+}
+
+/// The devices of a user.
 ///
 /// # Errors
 /// If the database does not answer.
 pub async fn list(home: &Home, user_id: &UserId) -> Answer<Vec<DeviceRow>> {
-    Ok(store::devices::of_user(&home.db, user_id.as_str()).await?)
+    let mut devices = store::devices::of_user(&home.db, user_id.as_str()).await?;
+    devices.iter_mut().for_each(|device| home.accounts.seen.complete(user_id, device));
+    Ok(devices)
 }
 
 /// One device of a user.
@@ -61,7 +78,9 @@ pub async fn get(home: &Home, user_id: &UserId, device_id: &DeviceId) -> Answer<
         true => store::devices::get(&home.db, user_id.as_str(), device_id.as_str()).await?,
         false => None,
     };
-    device.ok_or_else(no_such_device)
+    let mut device = device.ok_or_else(no_such_device)?;
+    home.accounts.seen.complete(user_id, &mut device);
+    Ok(device)
 }
 
 /// Calls a device `name`; without a name it stays as it is.
@@ -90,8 +109,7 @@ pub async fn write_seen(home: &Home) {
     for some in seen.chunks(SEEN_BATCH_MAX) {
         let mut batch = Batch::new();
         for ((user_id, device_id), visit) in some {
-            let ip = visit.address.map(|address| address.to_canonical().to_string());
-            store::devices::seen(&mut batch, user_id.as_str(), device_id.as_str(), visit.ts, ip);
+            store::devices::seen(&mut batch, user_id.as_str(), device_id.as_str(), visit.ts, visit.ip());
         }
         if let Err(error) = home.db.commit(batch).await {
             tracing::warn!(%error, "when devices were seen could not be written");
