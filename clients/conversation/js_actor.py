@@ -98,6 +98,7 @@ _VERBS = {
     "set_state": "setState",
     "reply_in_thread": "replyInThread",
     "thread": "thread",
+    "timeline_around": "timelineAround",
     "read_unthreaded": "readUnthreaded",
     "read_privately": "readPrivately",
     "account_data": "accountData",

@@ -36,7 +36,7 @@ class NioActor(Actor):
     async def enter(self, server) -> None:
         self.client = nio.AsyncClient(server.url, self.localpart)
         if self.of:
-            answer = good(await self.client.login(PASSWORD))
+            answer = good(await self.client.login(PASSWORD, f"{self.name} beside {self.localpart}"))
         else:
             answer = good(await self.client.register(self.localpart, PASSWORD, f"{self.localpart}'s nio"))
         self.user_id = self.client.user_id = answer.user_id

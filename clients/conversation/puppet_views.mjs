@@ -50,6 +50,12 @@ export async function history(client, roomId) {
     return messages.filter((event) => !event.isRedacted()).map((event) => event.getOriginalContent().body);
 }
 
+// The messages around one, in the order of the room.
+export async function timelineAround(client, room, id) {
+    const timeline = await client.getEventTimeline(client.getRoom(room).getUnfilteredTimelineSet(), id);
+    return timeline.getEvents().filter(isMessage).map((event) => event.getId());
+}
+
 // Threads
 
 export async function replyInThread(client, room, root, body) {
