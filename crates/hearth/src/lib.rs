@@ -5,10 +5,13 @@
 //! can run the server in their own process, with a clock and dice of their own.
 
 pub mod admin;
+pub mod backup;
 pub mod config;
 pub mod health;
 pub mod listen;
 pub mod logs;
 pub mod manual;
 pub mod metrics;
+pub mod progress;
 pub mod start;
+pub mod verify;

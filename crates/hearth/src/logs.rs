@@ -31,8 +31,11 @@ pub fn begin(log: &Log) -> Result<(), Box<dyn std::error::Error + Send + Sync>> 
         let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
         tracing::error!(place, text, "panicked");
     }));
-    let written =
-        fmt::Subscriber::builder().with_env_filter(filter(&log.level)?).with_writer(std::io::stderr);
+    let written = fmt::Subscriber::builder()
+        .with_env_filter(filter(&log.level)?)
+        .with_writer(std::io::stderr)
+        // It would complain on standard error that standard error is gone or full, and panic.
+        .log_internal_errors(false);
     match log.format {
         LogFormat::Text => written.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => {

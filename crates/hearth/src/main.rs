@@ -2,12 +2,12 @@
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{Args, Parser, Subcommand};
-use hearth::{admin, config, logs, metrics, start};
+use hearth::{admin, backup, config, logs, metrics, start, verify};
 
 /// Keeps less memory than the allocator of the C library when many threads come and go.
 #[global_allocator]
@@ -42,6 +42,16 @@ enum Command {
     /// Make tokens for `registration.require = ["token"]`; works while the server runs
     #[command(subcommand)]
     RegistrationToken(RegistrationToken),
+    /// Copy database, signing key and media into a new folder; works while the server runs
+    Backup {
+        /// The folder to make
+        folder: PathBuf,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// Read the whole database and say what is wrong with it; changes nothing, works while the
+    /// server runs
+    Verify(ConfigFile),
 }
 
 #[derive(Subcommand)]
@@ -107,6 +117,8 @@ async fn main() -> ExitCode {
         Some(Command::Config(file)) => print_config(file),
         Some(Command::User(command)) => user(command).await,
         Some(Command::RegistrationToken(command)) => registration_token(command).await,
+        Some(Command::Backup { folder, file }) => back_up(&folder, file).await,
+        Some(Command::Verify(file)) => verify(file).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -157,6 +169,16 @@ async fn registration_token(command: RegistrationToken) -> Result<(), Failure> {
     let RegistrationToken::Create { token, uses, days, file } = command;
     let home = start::open(config::read(file.config.as_deref())?).await?;
     admin::create_registration_token(&home, token, uses, days).await
+}
+
+async fn back_up(folder: &Path, file: ConfigFile) -> Result<(), Failure> {
+    let config = config::read(file.config.as_deref())?;
+    backup::backup(&config, file.config.as_deref(), folder).await
+}
+
+async fn verify(file: ConfigFile) -> Result<(), Failure> {
+    let home = start::open_to_read(config::read(file.config.as_deref())?).await?;
+    verify::verify(&home).await
 }
 
 /// Tells the person at the terminal where everything is.

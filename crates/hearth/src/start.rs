@@ -89,6 +89,17 @@ pub async fn open(config: Config) -> Result<Home, Failure> {
     Ok(Home::new(config, db, key, clock(), dice))
 }
 
+/// The database as it is now, to be read alone, and the signing key that goes with it. Makes and
+/// changes nothing; a server may run meanwhile.
+pub async fn open_to_read(config: Config) -> Result<Home, Failure> {
+    let path = config.signing_key_path();
+    let text = fs::read_to_string(&path).map_err(|error| Failure::File { path: path.clone(), error })?;
+    let wrong = |reason: String| Failure::SigningKey { path: path.clone(), reason };
+    let key = SigningKey::from_file(&text).map_err(|error| wrong(error.to_string()))?;
+    let db = Db::snapshot(&config.database_url()).await?;
+    Ok(Home::new(config, db, key, clock(), dice()))
+}
+
 /// Makes sure that, as long as the answer is kept, this is the only server over a SQLite database:
 /// two would each keep rooms in memory and not hear of each other's changes. Any number of servers
 /// may share a PostgreSQL database. To be called before [`open`], which may change the schema.
@@ -191,6 +202,9 @@ impl Server {
 pub fn stop_at_signal(home: &Home) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
+    // A file that may not grow is a full disk, and not the end of the process.
+    let too_long = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    drop(signal(too_long).map_err(Failure::Signals)?);
     let home = home.clone();
     tokio::spawn(async move {
         for again in [false, true] {

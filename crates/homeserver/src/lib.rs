@@ -22,6 +22,7 @@ pub mod settings;
 pub mod sync;
 pub mod token;
 pub mod typing;
+pub mod verify;
 pub mod who;
 
 pub use home::{Clock, Dice, Home};

@@ -172,7 +172,7 @@ impl From<store::Error> for Refusal {
 }
 
 /// When a client should ask again if the database is out of order.
-const RETRY_AFTER_MS: u64 = 2_000;
+pub(crate) const RETRY_AFTER_MS: u64 = 2_000;
 
 impl From<rules::Refused> for Refusal {
     fn from(refused: rules::Refused) -> Self {

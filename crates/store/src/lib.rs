@@ -27,5 +27,6 @@ pub mod state;
 pub mod testing;
 pub mod tokens;
 pub mod uia;
+pub mod verify;
 
 pub use database::{Batch, Commit, Db, Error, PosRef, Positions, Result, Value};

@@ -449,3 +449,36 @@ async fn a_full_sqlite_refuses_and_goes_on_when_there_is_room() -> Result<()> {
     assert_eq!(keys(&db).await?, ["after", "before"]);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_sqlite_that_can_only_be_read_refuses_and_says_so() -> Result<()> {
+    let (url, _guard) = testing::fresh_sqlite()?;
+    let db = Db::open(&url).await?;
+    keep(&db, "before").0.await?;
+    assert_eq!(db.ailment(), None);
+    let mut only_read = Batch::new();
+    only_read.run("PRAGMA query_only = 1", vec![]);
+    db.commit(only_read).await?;
+    assert_eq!(keep(&db, "during").0.await.map(drop), Err(Error::ReadOnly));
+    assert_eq!(db.ailment(), Some(Error::ReadOnly));
+    assert_eq!((keys(&db).await?, db.upto()), (vec!["before".to_owned()], 1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_snapshot_sees_nothing_that_comes_later_and_writes_nothing() -> Result<()> {
+    testing::on_each_url(async |url: String| {
+        let absent = Db::snapshot(&url).await.map(drop);
+        assert!(matches!(absent, Err(Error::Unfit(_))), "{absent:?}");
+        let db = Db::open(&url).await?;
+        keep(&db, "before").0.await?;
+        let snapshot = Db::snapshot(&url).await?;
+        keep(&db, "after").0.await?;
+        assert_eq!((keys(&snapshot).await?, snapshot.upto()), (vec!["before".to_owned()], 1));
+        assert!(matches!(keep(&snapshot, "own").0.await, Err(Error::Unavailable(_))));
+        assert_eq!(snapshot.damage(10).await?, [] as [&str; 0]);
+        assert_eq!(keys(&db).await?, ["after", "before"]);
+        Ok(())
+    })
+    .await
+}

@@ -6,7 +6,7 @@
 //! next chain builds on a head that is not durable yet, and the batch says so (`room.head` must be
 //! what it was built on), so that it falls with its predecessor.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use rules::{
     authorization,
@@ -18,7 +18,7 @@ use ruma::{
     OwnedRoomId, OwnedTransactionId, OwnedUserId, RoomVersionId, room_version_rules::RoomVersionRules,
 };
 use store::{Batch, PosRef, Value};
-use tokio::sync::OwnedMutexGuard;
+use tokio::{sync::OwnedMutexGuard, time::timeout};
 
 use super::{
     delayed_events,
@@ -28,11 +28,15 @@ use super::{
 };
 use crate::{
     Home,
-    refusal::{Answer, Refusal},
+    refusal::{Answer, RETRY_AFTER_MS, Refusal},
 };
 
 /// How often an append is built anew because another node was faster.
 pub(crate) const ATTEMPTS_MAX: usize = 8;
+
+/// How long somebody waits for the others who want something to happen in a room. Each of them takes
+/// some milliseconds, unless the database hangs.
+const TURN_MAX: Duration = Duration::from_secs(10);
 
 /// What somebody wants to happen in a room.
 #[derive(Clone, Debug)]
@@ -185,7 +189,8 @@ pub enum Failed {
 impl From<Failed> for Refusal {
     fn from(failed: Failed) -> Self {
         match failed {
-            Failed::Overtaken => Refusal::unavailable("The room is too busy; try again in a moment"),
+            Failed::Overtaken => Refusal::unavailable("The room is too busy; try again in a moment")
+                .with("retry_after_ms", RETRY_AFTER_MS.into()),
             Failed::Broken(error) => error.into(),
         }
     }
@@ -217,9 +222,10 @@ impl Chain {
     /// Takes the lock of a room.
     ///
     /// # Errors
-    /// If the database does not answer.
+    /// If the database does not answer, whoever waits for it: nobody waits longer than [`TURN_MAX`].
     pub async fn on(home: &Home, room: &Arc<Room>) -> Answer<Self> {
-        let mut guard = room.newest.clone().lock_owned().await;
+        let guard = timeout(TURN_MAX, room.newest.clone().lock_owned()).await;
+        let mut guard = guard.map_err(|_| Failed::Overtaken)?;
         let head = guard.head(home, room).await?.clone();
         let place = Place::Known(room.clone(), guard);
         Ok(Chain::hung(home, place, Batch::new(), room.rules, head, Some(room.room_id.clone())))

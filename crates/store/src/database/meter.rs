@@ -1,6 +1,8 @@
 //! What the door measures. The handles are kept, because looking one up costs more than a read.
 
+use super::{Error, Result};
 use metrics::{Counter, Gauge, Histogram};
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -17,6 +19,8 @@ pub(super) struct Meter {
     read_seconds: Histogram,
     queue_batches: Gauge,
     reads: AtomicU64,
+    /// Why the last group failed, if it did.
+    ailment: Mutex<Option<Error>>,
 }
 
 impl Meter {
@@ -31,6 +35,7 @@ impl Meter {
             read_seconds: metrics::histogram!("hearth_database_read_seconds"),
             queue_batches: metrics::gauge!("hearth_database_queue_batches"),
             reads: AtomicU64::new(0),
+            ailment: Mutex::new(None),
         }
     }
 
@@ -51,18 +56,28 @@ impl Meter {
     }
 
     /// A batch was answered, so long after it was queued.
-    pub(super) fn answered<T>(&self, queued: Instant, answer: &super::Result<T>) {
+    pub(super) fn answered<T>(&self, queued: Instant, answer: &Result<T>) {
         self.batches.increment(1);
         match answer {
             Ok(_) => self.commit_seconds.record(queued.elapsed()),
-            Err(super::Error::Refused { .. }) => self.refused.increment(1),
+            Err(Error::Refused { .. }) => self.refused.increment(1),
             Err(_) => self.failed.increment(1),
         }
     }
 
-    /// A group of so many batches is through.
-    pub(super) fn group(&self, batches: usize) {
+    /// A group is through, with these answers to its batches.
+    pub(super) fn group<T>(&self, answers: &[Result<T>]) {
         self.groups.increment(1);
-        self.group_batches.record(batches as f64);
+        self.group_batches.record(answers.len() as f64);
+        let ailing = answers.iter().find_map(|answer| match answer {
+            Err(error @ (Error::Full | Error::ReadOnly | Error::Unavailable(_))) => Some(error.clone()),
+            _ => None,
+        });
+        *self.ailment.lock() = ailing;
+    }
+
+    /// Why the last group failed, if it did.
+    pub(super) fn ailment(&self) -> Option<Error> {
+        self.ailment.lock().clone()
     }
 }

@@ -16,13 +16,16 @@ const BOOTSTRAP: &str = "
     CREATE TABLE IF NOT EXISTS setting (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL);
 ";
 
+/// The newest position, also where the database is damaged.
+pub(super) const NEWEST: &str = "SELECT COALESCE(MAX(pos), 0) FROM stream";
+
 /// What the writers of PostgreSQL need besides: which group of each process was kept last.
 const BOOTSTRAP_POSTGRES: &str = "
     CREATE TABLE IF NOT EXISTS writer (
         node TEXT NOT NULL PRIMARY KEY, groups BIGINT NOT NULL, seen TIMESTAMPTZ NOT NULL DEFAULT now());
 ";
 
-const VERSION: &str = "SELECT COALESCE(MAX(version), 0) FROM schema_version";
+pub(super) const VERSION: &str = "SELECT COALESCE(MAX(version), 0) FROM schema_version";
 
 /// Brings a SQLite database up to date.
 pub(super) fn sqlite(connection: &mut Connection) -> Result<()> {
@@ -95,6 +98,14 @@ fn next_step(version: i64) -> Result<Option<&'static (i64, &'static str)>> {
         )));
     }
     Ok(MIGRATIONS.iter().find(|(step, _)| *step > version))
+}
+
+/// Refuses a database that is not up to date.
+pub(super) fn must_be_current(version: i64) -> Result<()> {
+    match next_step(version)? {
+        Some(_) => Err(Error::Unfit("this database is of an older hearth: start this one once".into())),
+        None => Ok(()),
+    }
 }
 
 /// The schema's text as SQLite reads it: a whole-number key is the row id itself, and tables may

@@ -10,6 +10,7 @@
 //! row values, recursion and windows work; `DISTINCT ON`, `FOR UPDATE`, `::`, `LIKE` on user text
 //! and arithmetic on a bare parameter do not.
 
+mod backup;
 mod batch;
 mod error;
 mod meter;
@@ -20,6 +21,7 @@ mod row;
 mod sqlite;
 mod value;
 
+pub use backup::{Copied, backup};
 pub use batch::{Batch, Commit, PosRef, Positions};
 pub use error::{Error, Result};
 pub use row::{Cell, FromCell, FromRow, Row};
@@ -65,6 +67,37 @@ impl Db {
             return Err(Error::Unfit(hint.into()));
         };
         Ok(Self(Arc::new(Inside { engine, queue, upto, meter })))
+    }
+
+    /// The database as it is at this moment, to be read and never changed: whatever others write
+    /// from now on is not seen here, and every write is refused. It must be up to date.
+    ///
+    /// Fails as [`Db::open`] does. A connection that is lost ends it: all further reads fail.
+    pub async fn snapshot(url: &str) -> Result<Self> {
+        let meter = Arc::new(Meter::new());
+        // Nobody takes what is queued, so that it is refused.
+        let (queue, _) = Queue::new(meter.clone());
+        let (engine, upto) = if let Some(path) = url.strip_prefix("sqlite:") {
+            let (readers, upto) = sqlite::snapshot(path)?;
+            (Engine::Sqlite(readers), upto)
+        } else {
+            let (readers, upto) = postgres::snapshot(url).await?;
+            (Engine::Postgres(readers), upto)
+        };
+        Ok(Self(Arc::new(Inside { engine, queue, upto, meter })))
+    }
+
+    /// What the engine finds damaged in its own structures, at most `limit` findings in its own words.
+    /// SQLite reads the whole file for it; PostgreSQL has other tools and answers nothing.
+    pub async fn damage(&self, limit: usize) -> Result<Vec<String>> {
+        let Engine::Sqlite(_) = &self.0.engine else { return Ok(Vec::new()) };
+        let found: Vec<(String,)> = self.scan("PRAGMA integrity_check", &[]).await?;
+        Ok(found.into_iter().map(|(what,)| what).filter(|what| what != "ok").take(limit).collect())
+    }
+
+    /// Why the last write failed, if it did and none has succeeded since.
+    pub fn ailment(&self) -> Option<Error> {
+        self.0.meter.ailment()
     }
 
     /// Every row of the answer. For reads that touch little: on SQLite it runs on the calling

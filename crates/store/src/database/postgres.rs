@@ -42,6 +42,9 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
 const COLLATION: &str = "this PostgreSQL database does not sort text by bytes in UTF-8: create it with \
      CREATE DATABASE hearth TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C' ENCODING 'UTF8'";
 
+/// What the operator is told if there is nowhere to put tables.
+const NO_SCHEMA: &str = "the search_path of this database names no schema";
+
 /// Text must sort, compare and fold case exactly as it does on SQLite.
 const SORTS_BY_BYTES: &str = "SELECT 'B' < 'a' AND 'a b' < 'aB' AND 'Z' < '_' AND 'z' < 'é'
      AND lower('É') = 'É' AND getdatabaseencoding() = 'UTF8', current_schema()";
@@ -63,7 +66,7 @@ pub(super) async fn open(
         return Err(Error::Unfit(COLLATION.into()));
     }
     let Some(schema) = row.get::<_, Option<String>>(1) else {
-        return Err(Error::Unfit("the search_path of this database names no schema".into()));
+        return Err(Error::Unfit(NO_SCHEMA.into()));
     };
     migrate::postgres(&link.client).await?;
     let node = link.client.query_one(A_NAME, &[]).await.map_err(error)?.get(0);
@@ -75,13 +78,44 @@ pub(super) async fn open(
         readers: slots(READERS, READ_TIMEOUT),
         scanners: slots(SCANNERS, SCAN_TIMEOUT),
         turn: AtomicUsize::new(0),
-        _listener: listener::start(config.clone(), &channel, upto.clone()),
+        _listener: Some(listener::start(config.clone(), &channel, upto.clone())),
     };
     writer::start(config, (channel, node), jobs, upto.clone(), meter);
     Ok((readers, upto))
 }
 
-fn config(url: &str) -> Result<Config> {
+/// Reads the database at `url` as it is now.
+pub(super) async fn snapshot(url: &str) -> Result<(Readers, Arc<Upto>)> {
+    let link = link::connect(&config(url)?, SCAN_TIMEOUT).await.map_err(cannot_use)?;
+    // Between two reads there may be a long time.
+    let begin = "SET idle_in_transaction_session_timeout = 0;
+         BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    link.client.batch_execute(begin).await.map_err(error)?;
+    let number = async |sql| link.client.query_one(sql, &[]).await.map(|row| row.get(0)).map_err(cannot_read);
+    migrate::must_be_current(number(migrate::VERSION).await?)?;
+    let upto = Arc::new(Upto::new(number(migrate::NEWEST).await?));
+    let readers = Readers {
+        readers: Box::new([Slot::fixed(link, SCAN_TIMEOUT)]),
+        scanners: Box::new([]),
+        turn: AtomicUsize::new(0),
+        _listener: None,
+    };
+    Ok((readers, upto))
+}
+
+/// The schema in which this hearth keeps its tables.
+pub(super) async fn schema(config: &Config) -> Result<String> {
+    let link = link::connect(config, READ_TIMEOUT).await.map_err(cannot_use)?;
+    let row =
+        link.client.query_one("SELECT CAST(current_schema() AS TEXT)", &[]).await.map_err(cannot_read)?;
+    row.get::<_, Option<String>>(0).ok_or_else(|| Error::Unfit(NO_SCHEMA.into()))
+}
+
+fn cannot_read(cause: tokio_postgres::Error) -> Error {
+    cannot_use(error(cause))
+}
+
+pub(super) fn config(url: &str) -> Result<Config> {
     let wrong = |error| Error::Unfit(format!("database.url cannot be read: {error}"));
     let mut config: Config = url.parse().map_err(wrong)?;
     if config.get_application_name().is_none() {
@@ -107,7 +141,7 @@ pub(super) struct Readers {
     readers: Box<[Slot]>,
     scanners: Box<[Slot]>,
     turn: AtomicUsize,
-    _listener: listener::Listener,
+    _listener: Option<listener::Listener>,
 }
 
 impl Readers {
@@ -121,7 +155,8 @@ impl Readers {
     }
 
     pub(super) async fn scan<T: FromRow>(&self, sql: &'static str, params: &[Value<'_>]) -> Result<Vec<T>> {
-        self.read(&self.scanners, sql, params, usize::MAX).await
+        let slots = if self.scanners.is_empty() { &self.readers } else { &self.scanners };
+        self.read(slots, sql, params, usize::MAX).await
     }
 
     async fn read<T: FromRow>(

@@ -212,7 +212,7 @@ pub(super) fn answer_group(
 /// Answers whoever waits for the batches of a group, and empties it.
 pub(super) fn answer(group: &mut Vec<Job>, answers: Vec<Result<Positions>>, meter: &Meter) {
     if !group.is_empty() {
-        meter.group(group.len());
+        meter.group(&answers);
     }
     for (job, answer) in group.drain(..).zip(answers) {
         job.answer(answer, meter);

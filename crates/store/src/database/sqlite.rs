@@ -33,6 +33,8 @@ const STATEMENTS_MAX: usize = 512;
 /// operating system's cache. (Mapping the file would make a read by id 3.5 µs instead of 4.7, count
 /// the file as our memory once per connection, and turn a broken disk into a crash.)
 const READER_CACHE_KIB: i64 = 2048;
+/// How often it is told how far a copy is.
+const COPY_LOOK: Duration = Duration::from_millis(100);
 /// Page cache of the writer, in KiB.
 const WRITER_CACHE_KIB: i64 = 8192;
 
@@ -56,6 +58,49 @@ pub(super) fn open(
         scans: Semaphore::new(SCANS_MAX),
     };
     Ok((readers, upto))
+}
+
+/// Reads the file at `path` as it is now.
+pub(super) fn snapshot(path: &str) -> Result<(Readers, Arc<Upto>)> {
+    let path = PathBuf::from(path);
+    if !path.exists() {
+        return Err(Error::Unfit(format!("there is no database {}", path.display())));
+    }
+    let connection = connect(&path, false)?;
+    connection.execute_batch("BEGIN").map_err(error)?;
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get(0)).map_err(error);
+    migrate::must_be_current(number(migrate::VERSION)?)?;
+    let upto = Arc::new(Upto::new(number(migrate::NEWEST)?));
+    let readers = Readers {
+        pool: Arc::new(Pool { path, idle: Mutex::new(vec![Prepared::new(connection)]) }),
+        // One read at a time, so that there is never a second connection.
+        readers: Semaphore::new(1),
+        scans: Semaphore::new(1),
+    };
+    Ok((readers, upto))
+}
+
+/// Copies the file at `from`, consistently and whatever others write meanwhile, into the empty file
+/// `into`. Says now and then how many bytes of how many there are.
+pub(super) async fn copy(from: &str, into: &Path, mut told: impl FnMut(u64, u64)) -> Result<()> {
+    let source = connect(Path::new(from), false)?;
+    let number = |sql: &str| source.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(error);
+    let pages = number("PRAGMA page_count")? - number("PRAGMA freelist_count")?;
+    let total = u64::try_from(pages * number("PRAGMA page_size")?).unwrap_or(0);
+    let target = into.display().to_string();
+    let mut copying = tokio::task::spawn_blocking(move || {
+        source.execute("VACUUM INTO ?1", [target]).map(drop).map_err(error)
+    });
+    loop {
+        tokio::select! {
+            done = &mut copying => {
+                return done.map_err(|error| Error::Broken(format!("a copy stopped: {error}")))?;
+            }
+            () = tokio::time::sleep(COPY_LOOK) => {
+                told(std::fs::metadata(into).map_or(0, |file| file.len()).min(total), total);
+            }
+        }
+    }
 }
 
 /// Creates the file if it is missing, for its owner alone: it holds access tokens. SQLite gives
@@ -254,7 +299,13 @@ pub(super) fn error(cause: rusqlite::Error) -> Error {
     match cause.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Error::Full,
         Some(ErrorCode::ReadOnly) => Error::ReadOnly,
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Unavailable(cause.to_string()),
+        // The disk may come back, or the limit on the size of files be lifted.
+        Some(
+            ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::CannotOpen,
+        ) => Error::Unavailable(cause.to_string()),
         _ => Error::Broken(cause.to_string()),
     }
 }

@@ -46,11 +46,13 @@ pub(super) async fn connect(config: &Config, timeout: Duration) -> Result<Link> 
     });
     // We give up first; this is for the case that we cannot say so any more.
     let timeout_ms = 2 * timeout.as_millis();
-    // Compiling a plan takes longer than any of our statements; and a node that hangs in the
-    // middle of a transaction must not hold up the others.
+    // Compiling a plan takes longer than any of our statements; a node that hangs in the middle of a
+    // transaction must not hold up the others; and what is answered is on disk, whatever else is said.
     let setup = format!(
         "SET jit = off; SET statement_timeout = {timeout_ms}; SET lock_timeout = {timeout_ms};
-         SET idle_in_transaction_session_timeout = {timeout_ms}"
+         SET idle_in_transaction_session_timeout = {timeout_ms};
+         SELECT set_config('synchronous_commit', 'on', FALSE)
+         WHERE current_setting('synchronous_commit') = 'off'"
     );
     let set = tokio::time::timeout(CONNECT_TIMEOUT, client.batch_execute(&setup)).await;
     set.map_err(|_| late())?.map_err(error)?;
@@ -59,7 +61,8 @@ pub(super) async fn connect(config: &Config, timeout: Duration) -> Result<Link> 
 
 /// The place of one connection. It is made when it is first needed and again when it broke.
 pub(super) struct Slot {
-    config: Config,
+    /// How it is made again; nothing for one that is not.
+    config: Option<Config>,
     timeout: Duration,
     current: Mutex<Option<Arc<Link>>>,
     /// Held while connecting, so that only one caller does.
@@ -74,7 +77,13 @@ struct Retry {
 impl Slot {
     pub(super) fn new(config: Config, timeout: Duration) -> Self {
         let retry = Retry { not_before: None, pause: PAUSE_MIN };
-        Self { config, timeout, current: Mutex::default(), retry: retry.into() }
+        Self { config: Some(config), timeout, current: Mutex::default(), retry: retry.into() }
+    }
+
+    /// A place whose connection is never made again, because of what was begun on it.
+    pub(super) fn fixed(link: Link, timeout: Duration) -> Self {
+        let retry = Retry { not_before: None, pause: PAUSE_MIN };
+        Self { config: None, timeout, current: Mutex::new(Some(Arc::new(link))), retry: retry.into() }
     }
 
     /// How long one statement may take here.
@@ -95,7 +104,10 @@ impl Slot {
         if retry.not_before.is_some_and(|not_before| Instant::now() < not_before) {
             return Err(Error::Unavailable("PostgreSQL cannot be reached".into()));
         }
-        match connect(&self.config, self.timeout).await {
+        let Some(config) = &self.config else {
+            return Err(Error::Unavailable("the connection to PostgreSQL was lost".into()));
+        };
+        match connect(config, self.timeout).await {
             Ok(link) => {
                 *retry = Retry { not_before: None, pause: PAUSE_MIN };
                 let link = Arc::new(link);

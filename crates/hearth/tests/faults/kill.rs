@@ -1,0 +1,253 @@
+//! `kill -9` at random moments, while people talk, join, leave, read, keep account data and log in.
+//!
+//! Everybody repeats what was not answered, with the same transaction id, until it is. HEARTH_TEST_KILLS
+//! says how often the server dies; a few times where nothing is said.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    person::{Person, encode, messages, text},
+    place::Place,
+};
+
+/// How often the server is killed, unless HEARTH_TEST_KILLS says otherwise.
+const KILLS: usize = 5;
+/// How long it lives at least and at most, in milliseconds.
+const LIFE_MS: std::ops::Range<u64> = 100..900;
+/// People who do things at the same time.
+const PEOPLE: usize = 4;
+/// A sync shows so much of a room; more does not happen between two of them.
+const FILTER: &str = r#"{"room":{"timeline":{"limit":1000}}}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_on_sqlite() {
+    survive(Place::on_sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_on_postgres() {
+    survive(Place::on_postgres().await).await;
+}
+
+async fn survive(place: Place) {
+    let kills = std::env::var("HEARTH_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
+    let running = place.start();
+    let mut people = Vec::new();
+    for n in 0..PEOPLE {
+        people.push(Person::registers(&place, &format!("person{n}")).await);
+    }
+    let (room, revolving) = (people[0].creates_room().await, people[0].creates_room().await);
+    // Everybody begins outside of it, but somebody has to stay.
+    let keeper = Person::registers(&place, "keeper").await;
+    keeper.joins(&revolving).await;
+    people[0]
+        .insists(Method::POST, &format!("/v3/rooms/{}/leave", encode(&revolving)), Some(json!({})))
+        .await;
+    for person in &people {
+        person.joins(&room).await;
+    }
+    let done = Arc::new(AtomicBool::new(false));
+    let said = Arc::new(AtomicUsize::new(0));
+    let mut acting = Vec::new();
+    let mut following = Vec::new();
+    let mut begins = Vec::new();
+    for person in &people {
+        begins.push(text(&person.syncs("", "timeout=0").await, "next_batch"));
+    }
+    for (person, begin) in people.iter().zip(begins) {
+        let rooms = (room.clone(), revolving.clone());
+        acting.push(tokio::spawn(Actor::new(person.clone(), rooms).acts(done.clone(), said.clone())));
+        following.push(tokio::spawn(follow(person.clone(), room.clone(), begin, done.clone())));
+    }
+    let running = kill_and_start(&place, running, kills, &said).await;
+    done.store(true, Ordering::SeqCst);
+    let mut acknowledged = Vec::new();
+    for actor in acting {
+        acknowledged.extend(actor.await.expect("an actor is content").sent);
+    }
+    let last = people[0].says(&room, "the end").await;
+    let history = people[0].history(&room).await;
+    for (event_id, message) in &acknowledged {
+        let found: Vec<_> = history.iter().filter(|(_, said)| said == message).collect();
+        assert_eq!(found.len(), 1, "{message} was acknowledged, and is there {} times", found.len());
+        assert_eq!(&found[0].0, event_id, "{message} was acknowledged as another event");
+    }
+    assert_eq!(history.len(), acknowledged.len() + 1, "something is there that nobody said");
+    for follower in following {
+        assert_eq!(
+            follower.await.expect("a follower is content"),
+            history,
+            "a sync lost or doubled something"
+        );
+    }
+    assert_eq!(history.last().map(|(event_id, _)| event_id), Some(&last));
+    drop(running);
+    let verified = place.verified();
+    let looked = verified.lines().find(|line| line.starts_with("looked")).unwrap_or_default();
+    eprintln!("{kills} kills, {} messages acknowledged; {looked}", acknowledged.len());
+}
+
+/// Kills the server and starts it again, so often.
+async fn kill_and_start(
+    place: &Place,
+    running: crate::place::Running,
+    kills: usize,
+    said: &AtomicUsize,
+) -> crate::place::Running {
+    let mut running = running;
+    for _ in 0..kills {
+        let before = said.load(Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(rand::random_range(LIFE_MS))).await;
+        // A life in which nothing happened would prove nothing.
+        while said.load(Ordering::SeqCst) == before {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        drop(running);
+        place.verified();
+        running = place.start();
+    }
+    running
+}
+
+/// Follows a room by sync until somebody says «the end», across all deaths of the server.
+async fn follow(person: Person, room: String, begin: String, done: Arc<AtomicBool>) -> Vec<(String, String)> {
+    let (mut since, mut seen) = (begin, Vec::new());
+    let query = format!("timeout=1000&filter={}", encode(FILTER));
+    loop {
+        let answer = person.syncs(&since, &query).await;
+        since = text(&answer, "next_batch");
+        let timeline = &answer["rooms"]["join"][&room]["timeline"];
+        assert_ne!(timeline["limited"], json!(true), "more happened than a sync shows");
+        seen.extend(messages(&timeline["events"]));
+        let ended = seen.last().is_some_and(|(_, said): &(String, String)| said == "the end");
+        if ended && done.load(Ordering::SeqCst) {
+            return seen;
+        }
+    }
+}
+
+/// Somebody who does one thing after the other, and knows what was acknowledged.
+struct Actor {
+    person: Person,
+    room: String,
+    /// A room that the actor enters and leaves.
+    revolving: String,
+    sent: Vec<(String, String)>,
+    inside: bool,
+    read: Option<String>,
+    kept: usize,
+    sessions: Vec<Person>,
+}
+
+impl Actor {
+    fn new(person: Person, (room, revolving): (String, String)) -> Self {
+        let (sent, sessions) = (Vec::new(), Vec::new());
+        Actor { person, room, revolving, sent, inside: false, read: None, kept: 0, sessions }
+    }
+
+    async fn acts(mut self, done: Arc<AtomicBool>, said: Arc<AtomicUsize>) -> Self {
+        for n in 0.. {
+            if done.load(Ordering::SeqCst) {
+                break;
+            }
+            let asked = match n % 16 {
+                3 | 11 => self.moves().await,
+                5 | 13 => self.reads().await,
+                7 | 15 => self.keeps().await,
+                8 if n % 128 == 8 => self.logs_in(n).await,
+                _ => self.says(n).await,
+            };
+            said.fetch_add(1, Ordering::SeqCst);
+            if asked > 1 {
+                self.looks_back().await;
+            }
+        }
+        self.looks_back().await;
+        self
+    }
+
+    /// Asks until granted; answers how often it took, and the answer.
+    async fn asks(&self, method: Method, path: &str, body: Value) -> (usize, Value) {
+        let reply = self.person.asks_until_answered(method, path, Some(body)).await;
+        assert_eq!(reply.status, 200, "{path}: {}", reply.body);
+        (reply.asked, reply.body)
+    }
+
+    async fn says(&mut self, n: usize) -> usize {
+        let message = format!("{} {n}", self.person.user_id);
+        let (path, body) = Person::message(&self.room, &n.to_string(), &message);
+        let (asked, answer) = self.asks(Method::PUT, &path, body).await;
+        self.sent.push((text(&answer, "event_id"), message));
+        asked
+    }
+
+    async fn moves(&mut self) -> usize {
+        let what = if self.inside { "leave" } else { "join" };
+        let path = format!("/v3/rooms/{}/{what}", encode(&self.revolving));
+        let reply = self.person.asks_until_answered(Method::POST, &path, Some(json!({}))).await;
+        // Who left already, unanswered, can not leave again.
+        assert!(reply.status == 200 || (reply.asked > 1 && reply.status == 403), "{what}: {}", reply.body);
+        self.inside = !self.inside;
+        reply.asked
+    }
+
+    async fn reads(&mut self) -> usize {
+        let Some((event_id, _)) = self.sent.last().cloned() else { return 1 };
+        let path = format!("/v3/rooms/{}/receipt/m.read/{}", encode(&self.room), encode(&event_id));
+        self.read = Some(event_id);
+        self.asks(Method::POST, &path, json!({})).await.0
+    }
+
+    fn kept_at(&self, n: usize) -> String {
+        format!("/v3/user/{}/account_data/org.test.{n}", encode(&self.person.user_id))
+    }
+
+    async fn keeps(&mut self) -> usize {
+        let path = self.kept_at(self.kept);
+        self.kept += 1;
+        self.asks(Method::PUT, &path, json!({ "n": self.kept })).await.0
+    }
+
+    async fn logs_in(&mut self, n: usize) -> usize {
+        self.sessions.push(self.person.logs_in(&format!("DEVICE{n}")).await);
+        1
+    }
+
+    /// Whether everything that was acknowledged is there, each at its newest.
+    async fn looks_back(&self) {
+        for (n, (event_id, message)) in self.sent.iter().enumerate().rev().take(3) {
+            let txn = message.rsplit(' ').next().unwrap_or_default();
+            let (path, body) = Person::message(&self.room, txn, message);
+            let again = self.person.insists(Method::PUT, &path, Some(body)).await;
+            assert_eq!(&text(&again, "event_id"), event_id, "message {n} was doubled");
+        }
+        let joined = self.person.insists(Method::GET, "/v3/joined_rooms", None).await;
+        let joined = joined["joined_rooms"].as_array().cloned().unwrap_or_default();
+        assert_eq!(joined.contains(&json!(self.revolving)), self.inside, "a membership was lost");
+        if self.kept > 0 {
+            let kept = self.person.insists(Method::GET, &self.kept_at(self.kept - 1), None).await;
+            assert_eq!(kept["n"], json!(self.kept), "account data was lost");
+        }
+        for session in &self.sessions {
+            session.insists(Method::GET, "/v3/account/whoami", None).await;
+        }
+        if let Some(read) = &self.read {
+            let sync = self.person.syncs("", "timeout=0").await;
+            let receipts = &sync["rooms"]["join"][&self.room]["ephemeral"]["events"];
+            let receipts = receipts.as_array().into_iter().flatten();
+            let mine = receipts
+                .filter(|event| event["type"] == "m.receipt")
+                .any(|event| event["content"][read]["m.read"].get(&self.person.user_id).is_some());
+            assert!(mine, "a receipt was lost");
+        }
+    }
+}

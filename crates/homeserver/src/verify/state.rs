@@ -1,0 +1,43 @@
+//! The nodes of state trees: each is named by its bytes, and each is needed.
+
+use rules::state_tree::{Node, Root};
+
+use super::{PAGE, Step, Verify};
+use crate::refusal::Answer;
+
+/// The beginning of a node's name: enough to tell the nodes of one database apart.
+pub(super) fn mark(name: &Root) -> u64 {
+    let mut beginning = [0; 8];
+    beginning.copy_from_slice(&name.as_bytes()[..8]);
+    u64::from_be_bytes(beginning)
+}
+
+/// Looks at every node. Which ones are needed is known once all events were looked at.
+pub(super) async fn verify(verify: &mut Verify<'_>, total: u64) -> Answer<()> {
+    let mut since = Vec::new();
+    let mut unneeded = 0;
+    loop {
+        (verify.told)(Step::Nodes, verify.report.nodes, total);
+        let page = store::verify::nodes(&verify.home.db, &since, PAGE).await?;
+        let Some((last, _)) = page.last() else { break };
+        since = last.clone();
+        for (name, bytes) in page {
+            verify.report.nodes += 1;
+            match Root::from_bytes(&name) {
+                Some(name) => {
+                    if Node::name_of(&bytes) != name || Node::from_bytes(&bytes).is_none() {
+                        verify.find(format!("the state node {name:?} is not what its name says"));
+                    }
+                    if !verify.needed.contains(&mark(&name)) {
+                        unneeded += 1;
+                    }
+                }
+                None => verify.find(format!("a state node has a name of {} bytes", name.len())),
+            }
+        }
+    }
+    if unneeded > 0 {
+        verify.find(format!("{unneeded} state nodes belong to no event: they only take space"));
+    }
+    Ok(())
+}
