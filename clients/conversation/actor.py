@@ -17,7 +17,7 @@ class Actor(ABC):
     {"membership", "name", "members": {user: {"membership", "name"}}, "typing": [user],
      "receipts": {user: event_id}, "unread": n, "highlights": n, "thread_unread": {root: n},
      "messages": [{"event_id", "sender", "body", "redacted", "reactions": {key: [user]}}]}
-    where body is that after all edits, and messages are in the order of the timeline.
+    where body is that after all edits, messages are in the order of the timeline, and users are sorted.
     `state_of(room, type, state_key)` is the content of the state that it knows, or None.
 
     Both clients do: create_room(**options) with the words of POST /createRoom, invite, join, knock,

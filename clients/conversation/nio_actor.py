@@ -239,7 +239,9 @@ class NioActor(Actor):
                 original["body"] = content["m.new_content"]["body"]
         elif source["type"] == "m.reaction" and relation.get("event_id") in messages:
             target, key = relation["event_id"], relation["key"]
-            messages[target]["reactions"].setdefault(key, []).append(event.sender)
+            senders = messages[target]["reactions"].setdefault(key, [])
+            senders.append(event.sender)
+            senders.sort()
             kept["reactions"][event.event_id] = (target, key, event.sender)
         elif source["type"] == "m.room.message":
             assert event.event_id not in messages, f"{self.name} gets {event.event_id} twice"

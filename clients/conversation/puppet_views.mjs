@@ -164,7 +164,7 @@ function message(room, event) {
     const children = room.relations.getChildEventsForEvent(event.getId(), "m.annotation", "m.reaction");
     const reactions = {};
     for (const [key, events] of children?.getSortedAnnotationsByKey() ?? []) {
-        if (events.size) reactions[key] = [...events].map((reaction) => reaction.getSender());
+        if (events.size) reactions[key] = [...events].map((reaction) => reaction.getSender()).sort();
     }
     return {
         event_id: event.getId(),

@@ -37,8 +37,13 @@ async def count(speaker, reader, room: str) -> None:
     await speaker.sees(room, "the receipt", lambda seen: seen["receipts"].get(reader.user_id) == hello)
     answer = await reader.say(room, "Here I am")
     await reader.sees(room, "nothing to read", lambda seen: (seen["unread"], seen["highlights"]) == (0, 0))
-    await speaker.sees_message(room, answer)
-    await speaker.read(room, answer)
+    await read_for_all_to_see(speaker, reader, room, answer)
+
+
+async def read_for_all_to_see(reader, other, room: str, event_id: str) -> None:
+    await reader.sees_message(room, event_id)
+    await reader.read(room, event_id)
+    await other.sees(room, "the receipt", lambda seen: seen["receipts"].get(reader.user_id) == event_id)
 
 
 async def read_in_secret(ada, ben, room: str) -> None:
@@ -56,7 +61,7 @@ async def read_in_secret(ada, ben, room: str) -> None:
         await speaker.sees_message(room, after)
         shown = (await speaker.observed(room))["receipts"].get(reader.user_id)
         assert shown == before, f"{speaker.name} sees that {reader.name} read {shown}, not {before}"
-        await speaker.read(room, after)
+        await read_for_all_to_see(speaker, reader, room, after)
 
 
 async def mark(stage: Stage, ada, ben, room: str) -> None:

@@ -24,7 +24,7 @@ async def react(author, reader, room: str) -> None:
     first = await reader.react(room, cake, "🍰")
     second = await author.react(room, cake, "🍰")
     for actor in (author, reader):
-        await actor.sees_message(room, cake, reactions={"🍰": [reader.user_id, author.user_id]})
+        await actor.sees_message(room, cake, reactions={"🍰": sorted([reader.user_id, author.user_id])})
     await refused(reader.react(room, cake, "🍰"), "M_DUPLICATE_ANNOTATION")
     third = await reader.react(room, cake, "🎂")
     for actor in (author, reader):
