@@ -58,22 +58,31 @@ impl Reply<Written> for Response {
     }
 }
 
-/// The error object as an answer; the one place where a refusal is logged.
+/// The error object as an answer.
 pub fn refuse(refusal: &Refusal) -> Response {
+    note(refusal);
+    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json(status, refusal.body().to_string().into());
+    if let Some(wait_s) = wait_s(refusal) {
+        response.headers_mut().insert(header::RETRY_AFTER, wait_s.into());
+    }
+    response
+}
+
+/// Logs a refusal, where it becomes an answer and nowhere else.
+pub fn note(refusal: &Refusal) {
     if refusal.status >= 500 {
         let cause = refusal.cause.as_deref().unwrap_or(&refusal.message);
         tracing::error!(status = refusal.status, cause, "request failed");
     } else {
         tracing::debug!(status = refusal.status, errcode = refusal.errcode, "request refused");
     }
-    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = refusal.body();
-    let mut response = json(status, body.to_string().into());
-    let wait_ms = body.get("retry_after_ms").and_then(serde_json::Value::as_u64);
-    if let Some(wait_ms) = wait_ms {
-        response.headers_mut().insert(header::RETRY_AFTER, wait_ms.div_ceil(1000).into());
-    }
-    response
+}
+
+/// For how many seconds whoever was refused should wait.
+pub fn wait_s(refusal: &Refusal) -> Option<u64> {
+    let wait_ms = refusal.extra.as_ref()?.get("retry_after_ms")?.as_u64()?;
+    Some(wait_ms.div_ceil(1000))
 }
 
 fn json(status: StatusCode, bytes: Bytes) -> Response {

@@ -25,6 +25,7 @@ use crate::{
     answer::{self, Reply},
     body,
     caller::{self, Caller},
+    pages,
 };
 
 /// One endpoint, ready to be served.
@@ -35,8 +36,12 @@ pub struct Endpoint {
     pub paths: Vec<&'static str>,
     /// What it costs whoever asks.
     pub class: Class,
-    serve: Box<dyn Fn(Class) -> MethodRouter<Home>>,
+    refuse: Refuse,
+    serve: Box<dyn Fn(Class, Refuse) -> MethodRouter<Home>>,
 }
+
+/// How an endpoint says no.
+type Refuse = fn(&Home, &Refusal) -> Response;
 
 impl Endpoint {
     /// The same endpoint, but each request is taken from the budget of `class`.
@@ -45,9 +50,15 @@ impl Endpoint {
         Endpoint { class, ..self }
     }
 
+    /// The same endpoint, but people open it in a browser: refusals are pages.
+    #[must_use]
+    pub fn for_people(self) -> Self {
+        Endpoint { refuse: pages::refused::refuse, ..self }
+    }
+
     /// What answers.
     pub fn serve(&self) -> MethodRouter<Home> {
-        (self.serve)(self.class)
+        (self.serve)(self.class, self.refuse)
     }
 }
 
@@ -94,7 +105,7 @@ where
     let name = paths.last().copied().unwrap_or_default();
     let meter = Meter::of(&method, name);
     let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
-    let serve = move |class| {
+    let serve = move |class, refuse: Refuse| {
         let (verb, meter) = (verb.clone(), meter.clone());
         let serve = move |State(home): State<Home>,
                           path: Result<RawPathParams, RawPathParamsRejection>,
@@ -107,7 +118,7 @@ where
                 let response = match served.unwrap_or_else(|_| Err(Refusal::broken("the endpoint panicked")))
                 {
                     Ok(response) => response,
-                    Err(refusal) => answer::refuse(&refusal),
+                    Err(refusal) => refuse(&home, &refusal),
                 };
                 meter.end(begun, response.status().as_u16());
                 response
@@ -116,7 +127,8 @@ where
         };
         on(filter, serve)
     };
-    Endpoint { method, paths: paths.to_vec(), class: Class::Other, serve: Box::new(serve) }
+    let refuse: Refuse = |_, refusal| answer::refuse(refusal);
+    Endpoint { method, paths: paths.to_vec(), class: Class::Other, refuse, serve: Box::new(serve) }
 }
 
 async fn serve<A, AskHow, Who, R, How, Fut>(

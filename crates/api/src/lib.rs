@@ -10,6 +10,7 @@ pub mod caller;
 pub mod client;
 pub mod endpoint;
 pub mod interactive;
+pub mod pages;
 pub mod plain;
 pub mod router;
 pub mod routes;

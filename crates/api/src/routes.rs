@@ -11,6 +11,7 @@ use crate::{
         room_upgrade, session, sync, third_party, typing, user_directory, versions, voip, well_known,
     },
     endpoint::{Endpoint, at, endpoint},
+    pages::{front, login, register, stage},
 };
 
 /// The paths of an endpoint that is as old as r0.
@@ -37,7 +38,7 @@ macro_rules! alpha {
 
 /// All endpoints.
 pub fn routes() -> Vec<Endpoint> {
-    [sessions(), events(), rooms(), people(), other_modules()].into_iter().flatten().collect()
+    [sessions(), events(), rooms(), people(), other_modules(), pages()].into_iter().flatten().collect()
 }
 
 /// The foundations: standards, discovery, and how clients authenticate.
@@ -243,5 +244,18 @@ fn other_modules() -> Vec<Endpoint> {
         at(Method::GET, &both!("thirdparty/user/{protocol}"), third_party::of_protocol),
         at(Method::GET, &both!("thirdparty/location"), third_party::of_matrix),
         at(Method::GET, &both!("thirdparty/user"), third_party::of_matrix),
+    ]
+}
+
+/// Pages for people.
+fn pages() -> Vec<Endpoint> {
+    vec![
+        at(Method::GET, &["/"], front::get).for_people(),
+        // Client authentication: login fallback
+        at(Method::GET, &login::PATHS, login::get).for_people(),
+        at(Method::GET, &register::PATHS, register::get).for_people(),
+        // Client authentication: fallback of user-interactive authentication
+        at(Method::GET, &stage::PATHS, stage::get).for_people(),
+        at(Method::POST, &stage::PATHS, stage::post).costs(Register).for_people(),
     ]
 }

@@ -24,6 +24,7 @@ mod mutual_rooms;
 mod openapi;
 mod openid;
 mod outgoing;
+mod pages;
 mod profiles;
 mod push_rules;
 mod register;
