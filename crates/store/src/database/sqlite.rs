@@ -11,6 +11,7 @@ use super::row::{Cell, FromRow, Row};
 use super::value::{Bound, NO_POSITION};
 use super::{Error, Result, Value, migrate};
 use parking_lot::Mutex;
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 use std::path::{Path, PathBuf};
@@ -125,6 +126,8 @@ fn connect(path: &Path, write: bool) -> Result<Connection> {
         Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(error)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(error)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // Else a statement on a table with a partial index is planned anew whenever a parameter changes.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(error)?;
     rusqlite::vtab::array::load_module(&connection).map_err(error)?;
     let cache_kib = if write { WRITER_CACHE_KIB } else { READER_CACHE_KIB };
     let set = |name: &str, value: &dyn ToSql| connection.pragma_update(None, name, value).map_err(error);
@@ -312,4 +315,28 @@ pub(super) fn error(cause: rusqlite::Error) -> Error {
 
 fn at(sql: &str, cause: rusqlite::Error) -> Error {
     error(cause).of_statement(sql)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::StatementStatus;
+
+    #[test]
+    fn other_parameters_do_not_make_a_statement_be_planned_anew() -> Result<()> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("planned.db");
+        create(&path)?;
+        let connection = connect(&path, true)?;
+        connection
+            .execute_batch("CREATE TABLE t (a, b); CREATE INDEX t_a ON t (a) WHERE b = 'x'")
+            .map_err(error)?;
+        let mut statement = connection.prepare("SELECT a FROM t WHERE b = $1").map_err(error)?;
+        for b in ["x", "y", "x"] {
+            let found = statement.query([b]).and_then(|mut rows| rows.next().map(|row| row.is_some()));
+            assert!(!found.map_err(error)?);
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+        Ok(())
+    }
 }
