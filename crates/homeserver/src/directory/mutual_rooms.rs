@@ -1,7 +1,8 @@
 //! The rooms that two users are both joined to (v1.19, «Mutual Rooms»; MSC2666).
 //!
 //! What it costs follows the shorter of the two users' lists: both are read up to a bound which grows
-//! until one of them ends, and if the other does not, it is asked only for the rooms of the first.
+//! until one of them ends. If the other is several times as long, it is asked only for the rooms of the
+//! first.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::future::try_join;
@@ -19,6 +20,9 @@ const PAGE_ROOMS_MAX: usize = 100;
 /// Rooms of each user that are read at first, and how much more at every further attempt.
 const LIST_ROOMS_FIRST: usize = 1_024;
 const LIST_GROWTH: usize = 8;
+
+/// To look for a room in a list in the database costs as much as to read so many of it in a row.
+const PROBE_IN_ROWS: usize = 4;
 
 /// Rooms that are asked for in one statement.
 const PROBE_ROOMS_MAX: usize = 4_096;
@@ -71,18 +75,20 @@ pub(super) async fn shared(home: &Home, user: &UserId, target: &UserId) -> Answe
         let (ours, theirs) =
             try_join(memberships::joined(home, user, limit), memberships::joined(home, target, limit))
                 .await?;
-        let ends = |rooms: &[i64]| rooms.len() < limit;
-        match (ends(&ours), ends(&theirs)) {
-            (true, true) => return Ok(common(&ours, &theirs)),
-            (true, false) => return among(home, target, &ours).await,
-            (false, true) => return among(home, user, &theirs).await,
-            (false, false) => limit = limit.saturating_mul(LIST_GROWTH),
+        match (ours, theirs) {
+            (Some(ours), Some(theirs)) => return Ok(common(&ours, &theirs)),
+            (Some(ours), None) => return among(home, target, &ours).await,
+            (None, Some(theirs)) => return among(home, user, &theirs).await,
+            (None, None) => limit = limit.saturating_mul(LIST_GROWTH),
         }
     }
 }
 
-/// Those of `rooms` that `user` is joined to.
+/// Those of `rooms`, which are all of somebody's, that `user` is joined to, whose list is longer.
 async fn among(home: &Home, user: &UserId, rooms: &[i64]) -> Answer<Vec<i64>> {
+    if let Some(theirs) = memberships::joined(home, user, rooms.len().saturating_mul(PROBE_IN_ROWS)).await? {
+        return Ok(common(rooms, &theirs));
+    }
     let mut found = Vec::new();
     for part in rooms.chunks(PROBE_ROOMS_MAX) {
         found.extend(store::mutual_rooms::joined_among(&home.db, user.as_str(), part).await?);

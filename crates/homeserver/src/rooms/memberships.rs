@@ -106,26 +106,30 @@ impl Memberships {
     }
 }
 
-/// The keys of the rooms that `user` is joined to, in their order, at most `limit`. Whole lists of users of
-/// this server are kept: a change of theirs is heard of here.
+/// The keys of the rooms that `user` is joined to, in their order; `None` if they are `limit` or more and
+/// not at hand. Lists of users of this server are kept: a change of theirs is heard of here.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn joined(home: &Home, user: &UserId, limit: usize) -> Answer<Arc<Vec<i64>>> {
+pub async fn joined(home: &Home, user: &UserId, limit: usize) -> Answer<Option<Arc<Vec<i64>>>> {
     let memory = &home.rooms.memberships;
-    if let Some(rooms) = memory.joined.get(user).filter(|rooms| rooms.len() < limit) {
-        return Ok(rooms);
+    if let Some(rooms) = memory.joined.get(user) {
+        return Ok(Some(rooms));
     }
     let changes = *memory.changes.lock();
     let rows_max = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rooms = Arc::new(store::mutual_rooms::joined(&home.db, user.as_str(), rows_max).await?);
-    if rooms.len() < limit && user.server_name() == home.server_name() {
+    let rooms = store::mutual_rooms::joined(&home.db, user.as_str(), rows_max).await?;
+    if rooms.len() >= limit {
+        return Ok(None);
+    }
+    let rooms = Arc::new(rooms);
+    if user.server_name() == home.server_name() {
         let unchanged = memory.changes.lock();
         if *unchanged == changes {
             memory.joined.insert(user.to_owned(), rooms.clone());
         }
     }
-    Ok(rooms)
+    Ok(Some(rooms))
 }
 
 /// Where `user` stands in all the rooms in which it was ever mentioned, as durable now. Rows may be
