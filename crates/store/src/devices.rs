@@ -3,6 +3,7 @@
 use crate::{
     Batch, Db, Result,
     database::{FromRow, Row},
+    txns,
 };
 
 /// A device.
@@ -62,23 +63,21 @@ pub fn seen(batch: &mut Batch, user_id: &str, device_id: &str, ts: i64, ip: Opti
 
 /// Forgets a device and the transactions it made. Its tokens are another table.
 pub fn remove(batch: &mut Batch, user_id: &str, device_id: &str) {
-    for sql in [
+    batch.run(
         "DELETE FROM device WHERE user_id = $1 AND device_id = $2",
-        "DELETE FROM txn WHERE user_id = $1 AND device_id = $2",
-    ] {
-        batch.run(sql, vec![user_id.to_owned().into(), device_id.to_owned().into()]);
-    }
+        vec![user_id.to_owned().into(), device_id.to_owned().into()],
+    );
+    txns::forget_of_device(batch, user_id, device_id);
 }
 
 /// Forgets all devices of a user, except `keep`.
 pub fn remove_of_user(batch: &mut Batch, user_id: &str, keep: Option<&str>) {
-    for sql in [
+    batch.run(
         "DELETE FROM device WHERE user_id = $1 AND device_id <> $2",
-        "DELETE FROM txn WHERE user_id = $1 AND device_id <> $2",
-    ] {
         // No device has an empty id.
-        batch.run(sql, vec![user_id.to_owned().into(), keep.unwrap_or_default().to_owned().into()]);
-    }
+        vec![user_id.to_owned().into(), keep.unwrap_or_default().to_owned().into()],
+    );
+    txns::forget_of_user(batch, user_id, keep);
 }
 
 /// A device of a user.

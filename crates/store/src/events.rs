@@ -32,6 +32,8 @@ pub struct StoredEvent {
     pub txn_device: Option<String>,
     /// That transaction id.
     pub txn_id: Option<String>,
+    /// Whether others point to it in a way of which aggregations tell.
+    pub has_children: bool,
 }
 
 impl FromRow for StoredEvent {
@@ -48,6 +50,7 @@ impl FromRow for StoredEvent {
             rejected: row.get(8)?,
             txn_device: row.get(9)?,
             txn_id: row.get(10)?,
+            has_children: row.get(11)?,
         })
     }
 }
@@ -83,8 +86,8 @@ pub fn append(batch: &mut Batch, pos: PosRef, event: NewEvent<'_>) {
     let (txn_device, txn_id) = event.txn.unzip();
     batch.run(
         "INSERT INTO event (pos, room, event_id, event_type, state_key, sender, origin_server_ts, json,
-            state_root, replaces, soft_failed, rejected, txn_device, txn_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, FALSE, FALSE, $11, $12)",
+            state_root, replaces, soft_failed, rejected, txn_device, txn_id, has_children)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, FALSE, FALSE, $11, $12, FALSE)",
         vec![
             pos.into(),
             event.room,
@@ -115,7 +118,7 @@ pub fn redact(batch: &mut Batch, event_id: &str, json: Bytes, redaction: &str) {
 pub async fn by_id(db: &Db, event_id: &str) -> Result<Option<StoredEvent>> {
     db.row(
         "SELECT pos, room, event_id, json, state_root, replaces, redacted_by, soft_failed, rejected,
-            txn_device, txn_id
+            txn_device, txn_id, has_children
          FROM event WHERE event_id = $1",
         &[event_id.into()],
     )
@@ -126,7 +129,7 @@ pub async fn by_id(db: &Db, event_id: &str) -> Result<Option<StoredEvent>> {
 pub async fn by_ids(db: &Db, event_ids: &[String]) -> Result<Vec<StoredEvent>> {
     db.rows(
         "SELECT pos, room, event_id, json, state_root, replaces, redacted_by, soft_failed, rejected,
-            txn_device, txn_id
+            txn_device, txn_id, has_children
          FROM event WHERE event_id = ANY($1) ORDER BY pos",
         &[event_ids.into()],
     )
@@ -137,7 +140,7 @@ pub async fn by_ids(db: &Db, event_ids: &[String]) -> Result<Vec<StoredEvent>> {
 pub async fn at(db: &Db, positions: &[i64]) -> Result<Vec<StoredEvent>> {
     db.rows(
         "SELECT pos, room, event_id, json, state_root, replaces, redacted_by, soft_failed, rejected,
-            txn_device, txn_id
+            txn_device, txn_id, has_children
          FROM event WHERE pos = ANY($1) ORDER BY pos",
         &[positions.into()],
     )
@@ -148,7 +151,7 @@ pub async fn at(db: &Db, positions: &[i64]) -> Result<Vec<StoredEvent>> {
 pub async fn before(db: &Db, room: i64, upto: i64, limit: i64) -> Result<Vec<StoredEvent>> {
     db.rows(
         "SELECT pos, room, event_id, json, state_root, replaces, redacted_by, soft_failed, rejected,
-            txn_device, txn_id
+            txn_device, txn_id, has_children
          FROM event WHERE room = $1 AND pos <= $2 ORDER BY pos DESC LIMIT $3",
         &[room.into(), upto.into(), limit.into()],
     )
@@ -159,7 +162,7 @@ pub async fn before(db: &Db, room: i64, upto: i64, limit: i64) -> Result<Vec<Sto
 pub async fn after(db: &Db, room: i64, since: i64, upto: i64, limit: i64) -> Result<Vec<StoredEvent>> {
     db.rows(
         "SELECT pos, room, event_id, json, state_root, replaces, redacted_by, soft_failed, rejected,
-            txn_device, txn_id
+            txn_device, txn_id, has_children
          FROM event WHERE room = $1 AND pos > $2 AND pos <= $3 ORDER BY pos LIMIT $4",
         &[room.into(), since.into(), upto.into(), limit.into()],
     )
@@ -181,45 +184,13 @@ pub async fn root_at(db: &Db, room: i64, upto: i64) -> Result<Option<Vec<u8>>> {
 pub async fn nearest(db: &Db, room: i64, ts: i64, forwards: bool, limit: i64) -> Result<Vec<StoredEvent>> {
     let sql = if forwards {
         "SELECT pos, room, event_id, json, state_root, replaces, redacted_by, soft_failed, rejected,
-            txn_device, txn_id
+            txn_device, txn_id, has_children
          FROM event WHERE room = $1 AND origin_server_ts >= $2 ORDER BY origin_server_ts, pos LIMIT $3"
     } else {
         "SELECT pos, room, event_id, json, state_root, replaces, redacted_by, soft_failed, rejected,
-            txn_device, txn_id
+            txn_device, txn_id, has_children
          FROM event WHERE room = $1 AND origin_server_ts <= $2
          ORDER BY origin_server_ts DESC, pos DESC LIMIT $3"
     };
     db.rows(sql, &[room.into(), ts.into(), limit.into()]).await
-}
-
-/// Remembers that a request with a transaction id led to `event_id`. Refuses the batch if the same
-/// request led somewhere before.
-pub fn claim_txn(batch: &mut Batch, user_id: &str, device_id: &str, txn: &str, event_id: &str, now_ms: i64) {
-    batch.must(
-        "INSERT INTO txn (user_id, device_id, txn, event_id, created_ts) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (user_id, device_id, txn) DO NOTHING",
-        vec![
-            user_id.to_owned().into(),
-            device_id.to_owned().into(),
-            txn.to_owned().into(),
-            event_id.to_owned().into(),
-            now_ms.into(),
-        ],
-    );
-}
-
-/// The event that an earlier request with this transaction id led to.
-pub async fn of_txn(db: &Db, user_id: &str, device_id: &str, txn: &str) -> Result<Option<String>> {
-    let row = db
-        .row::<(String,)>(
-            "SELECT event_id FROM txn WHERE user_id = $1 AND device_id = $2 AND txn = $3",
-            &[user_id.into(), device_id.into(), txn.into()],
-        )
-        .await?;
-    Ok(row.map(|(event_id,)| event_id))
-}
-
-/// Forgets transaction ids from before `before_ms`.
-pub fn forget_txns(batch: &mut Batch, before_ms: i64) {
-    batch.run("DELETE FROM txn WHERE created_ts < $1", vec![before_ms.into()]);
 }

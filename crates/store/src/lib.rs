@@ -26,6 +26,7 @@ pub mod settings;
 pub mod state;
 pub mod testing;
 pub mod tokens;
+pub mod txns;
 pub mod uia;
 pub mod verify;
 

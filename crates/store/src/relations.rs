@@ -6,7 +6,11 @@ use crate::{
     events::StoredEvent,
 };
 
-/// Notes that the event at `pos` points to `parent`.
+/// The relations of which aggregations tell.
+pub const AGGREGATED: [&str; 3] = ["m.reference", "m.replace", "m.thread"];
+
+/// Notes that the event at `pos` points to `parent`. The parent is marked if aggregations tell of it, so
+/// that nobody has to look for the children of all the events that have none.
 pub fn add(
     batch: &mut Batch,
     room: Value<'static>,
@@ -20,6 +24,13 @@ pub fn add(
             "INSERT INTO thread (room, root, latest) VALUES ($1, $2, $3)
              ON CONFLICT (room, root) DO UPDATE SET latest = $3",
             vec![room.clone(), parent.to_owned().into(), pos.into()],
+        );
+    }
+    if AGGREGATED.contains(&rel_type) {
+        batch.run(
+            "UPDATE event SET has_children = TRUE
+             WHERE event_id = $1 AND room = $2 AND has_children = FALSE",
+            vec![parent.to_owned().into(), room.clone()],
         );
     }
     batch.run(
@@ -68,7 +79,8 @@ pub struct Children<'a> {
 pub async fn before(db: &Db, of: Children<'_>, upto: i64, limit: i64) -> Result<Vec<StoredEvent>> {
     db.rows(
         "SELECT event.pos, event.room, event.event_id, event.json, event.state_root, event.replaces,
-            event.redacted_by, event.soft_failed, event.rejected, event.txn_device, event.txn_id
+            event.redacted_by, event.soft_failed, event.rejected, event.txn_device, event.txn_id,
+            event.has_children
          FROM relation JOIN event ON event.pos = relation.pos
          WHERE relation.room = $1 AND relation.parent = $2
             AND relation.rel_type = COALESCE(CAST($3 AS TEXT), relation.rel_type)
@@ -91,7 +103,8 @@ pub async fn before(db: &Db, of: Children<'_>, upto: i64, limit: i64) -> Result<
 pub async fn after(db: &Db, of: Children<'_>, since: i64, upto: i64, limit: i64) -> Result<Vec<StoredEvent>> {
     db.rows(
         "SELECT event.pos, event.room, event.event_id, event.json, event.state_root, event.replaces,
-            event.redacted_by, event.soft_failed, event.rejected, event.txn_device, event.txn_id
+            event.redacted_by, event.soft_failed, event.rejected, event.txn_device, event.txn_id,
+            event.has_children
          FROM relation JOIN event ON event.pos = relation.pos
          WHERE relation.room = $1 AND relation.parent = $2
             AND relation.rel_type = COALESCE(CAST($3 AS TEXT), relation.rel_type)
@@ -192,7 +205,8 @@ pub async fn summaries(
 pub async fn edits(db: &Db, room: i64, parents: &[String], upto: i64, each: i64) -> Result<Vec<StoredEvent>> {
     db.rows(
         "SELECT event.pos, event.room, event.event_id, event.json, event.state_root, event.replaces,
-            event.redacted_by, event.soft_failed, event.rejected, event.txn_device, event.txn_id
+            event.redacted_by, event.soft_failed, event.rejected, event.txn_device, event.txn_id,
+            event.has_children
          FROM (SELECT edit.pos AS pos, ROW_NUMBER() OVER (
                 PARTITION BY relation.parent ORDER BY edit.origin_server_ts DESC, edit.event_id DESC) AS nth
             FROM relation
@@ -218,7 +232,8 @@ pub async fn references(
 ) -> Result<Vec<StoredEvent>> {
     db.rows(
         "SELECT event.pos, event.room, event.event_id, event.json, event.state_root, event.replaces,
-            event.redacted_by, event.soft_failed, event.rejected, event.txn_device, event.txn_id
+            event.redacted_by, event.soft_failed, event.rejected, event.txn_device, event.txn_id,
+            event.has_children
          FROM (SELECT pos, ROW_NUMBER() OVER (PARTITION BY parent ORDER BY pos) AS nth
             FROM relation
             WHERE room = $1 AND parent = ANY($2) AND rel_type = 'm.reference' AND pos <= $3) AS ranked
@@ -250,7 +265,8 @@ pub async fn annotations(
 ) -> Result<Vec<StoredEvent>> {
     db.rows(
         "SELECT event.pos, event.room, event.event_id, event.json, event.state_root, event.replaces,
-            event.redacted_by, event.soft_failed, event.rejected, event.txn_device, event.txn_id
+            event.redacted_by, event.soft_failed, event.rejected, event.txn_device, event.txn_id,
+            event.has_children
          FROM relation JOIN event ON event.pos = relation.pos
          WHERE relation.room = $1 AND relation.parent = $2 AND relation.rel_type = 'm.annotation'
             AND relation.event_type = $3 AND relation.sender = $4

@@ -14,6 +14,9 @@ const SWEPT_EVERY: Duration = Duration::from_secs(60 * 60);
 /// in again rather than to forget everything.
 const EXPIRED_KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
+/// How long a transaction id leads to the same event, in milliseconds.
+const TXN_KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+
 /// Sweeps every hour. A background loop: runs until the server stops.
 pub async fn keep_sweeping(home: &Home) {
     let mut stopping = home.stopping.subscribe();
@@ -40,5 +43,10 @@ pub async fn sweep(home: &Home) -> Answer<()> {
     store::tokens::sweep(&mut batch, now_ms - EXPIRED_KEPT_MS);
     rooms::delayed_events::sweep(&mut batch, now_ms);
     home.db.commit(batch).await?;
+    while store::txns::any_before(&home.db, now_ms - TXN_KEPT_MS).await? {
+        let mut batch = Batch::new();
+        store::txns::forget_before(&mut batch, now_ms - TXN_KEPT_MS);
+        home.db.commit(batch).await?;
+    }
     Ok(())
 }

@@ -86,7 +86,7 @@ struct Bundle {
 impl Bundle {
     async fn of(home: &Home, room: &Room, viewer: &Viewer, events: &[Arc<TimelineEvent>]) -> Answer<Self> {
         // State events have no aggregations.
-        let parents = events.iter().filter(|event| event.event.state_key().is_none());
+        let parents = events.iter().filter(|event| event.has_children && event.event.state_key().is_none());
         let parents: HashMap<_, _> =
             parents.map(|event| (event.event.event_id().to_string(), event.clone())).collect();
         let upto = viewer.horizon(home);

@@ -17,7 +17,7 @@ use ruma::{
     CanonicalJsonObject, DeviceId, EventId, MilliSecondsSinceUnixEpoch, OwnedDeviceId, OwnedEventId,
     OwnedRoomId, OwnedTransactionId, OwnedUserId, RoomVersionId, room_version_rules::RoomVersionRules,
 };
-use store::{Batch, PosRef, Value};
+use store::{Batch, PosRef, Value, txns::Key};
 use tokio::{sync::OwnedMutexGuard, time::timeout};
 
 use super::{
@@ -71,14 +71,14 @@ pub struct Txn {
 }
 
 impl Txn {
-    /// As the store remembers it.
-    pub fn key(&self) -> String {
+    /// Endpoint, path and id in one.
+    pub fn name(&self) -> String {
         format!("{}/{}", self.scope, self.txn_id)
     }
 
-    /// The same, of this user.
-    pub(super) fn key_of(&self, sender: &ruma::UserId) -> String {
-        format!("{sender} {} {}", self.device_id, self.key())
+    /// What it is known by if this user asks.
+    pub(super) fn key_of(&self, sender: &ruma::UserId) -> Key {
+        Key::of(sender.as_str(), self.device_id.as_str(), &self.name())
     }
 
     /// The sending of a delayed event, which happens once, whoever begins it. Belongs to no device, for
@@ -172,8 +172,7 @@ pub async fn done_before(home: &Home, intent: &Intent) -> Answer<Option<OwnedEve
     if Txn::is_delay(&txn.device_id) {
         return delayed_events::done_before(home, txn.txn_id.as_str()).await;
     }
-    let (user, device) = (intent.sender.as_str(), txn.device_id.as_str());
-    let event_id = store::events::of_txn(&home.db, user, device, &txn.key()).await?;
+    let event_id = store::txns::event_id(&home.db, txn.key_of(&intent.sender)).await?;
     Ok(event_id.and_then(|event_id| EventId::parse(event_id).ok()))
 }
 

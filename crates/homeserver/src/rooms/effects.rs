@@ -5,7 +5,9 @@ use std::sync::Arc;
 use rules::{event::Event, power_levels::PowerLevels, redaction, state_tree::Root};
 use ruma::{OwnedEventId, OwnedUserId, UserId, events::room::member::MembershipState};
 use serde::Deserialize;
-use store::{PosRef, Positions, delayed_events::Outcome, events::NewEvent, members::NewMember};
+use store::{
+    PosRef, Positions, delayed_events::Outcome, events::NewEvent, members::NewMember, relations::AGGREGATED,
+};
 
 use super::{
     chain::{Chain, Txn},
@@ -65,6 +67,11 @@ struct RelatesTo {
     event_id: OwnedEventId,
 }
 
+/// Which event an event points to, and how.
+fn relation(event: &Event) -> Option<RelatesTo> {
+    event.content_as::<Relation>().ok()?.relates_to
+}
+
 /// What remains of the event that `redaction` redacts.
 ///
 /// # Errors
@@ -112,14 +119,7 @@ pub(super) fn store(home: &Home, chain: &mut Chain, effect: &Effect) -> Answer<(
         let sent = Outcome::Sent(event_id.to_owned());
         store::delayed_events::finalise(&mut chain.batch, txn.txn_id.as_str(), sent, now_ms);
     } else if let Some(txn) = &effect.txn {
-        store::events::claim_txn(
-            &mut chain.batch,
-            sender,
-            txn.device_id.as_str(),
-            &txn.key(),
-            event_id,
-            now_ms,
-        );
+        store::txns::claim(&mut chain.batch, txn.key_of(event.sender()), *pos, now_ms);
     }
     let new = NewEvent {
         room: room.clone(),
@@ -145,7 +145,7 @@ pub(super) fn store(home: &Home, chain: &mut Chain, effect: &Effect) -> Answer<(
     if event.event_type() == "m.room.member" && event.state_key().is_some() {
         store_member(chain, effect)?;
     }
-    if let Ok(Relation { relates_to: Some(RelatesTo { rel_type, event_id }) }) = event.content_as() {
+    if let Some(RelatesTo { rel_type, event_id }) = relation(event) {
         let points_to = (event_id.as_str(), rel_type.as_str());
         store::relations::add(&mut chain.batch, room, *pos, points_to, event.event_type(), sender);
     }
@@ -204,6 +204,11 @@ pub(super) fn happened(home: &Home, room: &Arc<Room>, effects: Vec<Effect>, at: 
                 others.push(user);
             }
         }
+        if let Some(RelatesTo { rel_type, event_id }) = relation(&event)
+            && AGGREGATED.contains(&&*rel_type)
+        {
+            room.mark_in_tail(&event_id);
+        }
         room.push_to_tail(Arc::new(TimelineEvent {
             pos: upto,
             event,
@@ -212,6 +217,7 @@ pub(super) fn happened(home: &Home, room: &Arc<Room>, effects: Vec<Effect>, at: 
             redacted_by: None,
             txn: txn.map(|txn| (txn.device_id, txn.txn_id)),
             hidden: false,
+            has_children: false,
             written: Written::default(),
         }));
     }

@@ -352,6 +352,16 @@ impl Room {
         }
     }
 
+    /// Notes that others point to an event in a way of which aggregations tell.
+    pub(super) fn mark_in_tail(&self, parent: &EventId) {
+        let mut tail = self.tail.write();
+        let unmarked =
+            |event: &&mut Arc<TimelineEvent>| *event.event.event_id() == *parent && !event.has_children;
+        for event in tail.events.iter_mut().filter(unmarked) {
+            *event = Arc::new(TimelineEvent { has_children: true, ..TimelineEvent::clone(event) });
+        }
+    }
+
     /// Notes whether a user of this server is joined.
     pub(super) fn set_joined_here(&self, user: &UserId, joined: bool) {
         let mut here = self.joined_here.lock();

@@ -29,6 +29,8 @@ pub struct TimelineEvent {
     pub txn: Option<(OwnedDeviceId, OwnedTransactionId)>,
     /// Whether it is kept from clients: soft-failed or rejected.
     pub hidden: bool,
+    /// Whether others point to it in a way of which aggregations tell.
+    pub has_children: bool,
     /// What clients get of it, written once.
     pub(super) written: Written,
 }
@@ -52,6 +54,7 @@ impl TimelineEvent {
             redacted_by: stored.redacted_by.as_deref().map(parse).transpose()?,
             txn: stored.txn_device.clone().map(Into::into).zip(stored.txn_id.clone().map(Into::into)),
             hidden: stored.soft_failed || stored.rejected,
+            has_children: stored.has_children,
             written: Written::default(),
         })
     }

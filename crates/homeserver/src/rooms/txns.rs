@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dashmap::DashMap;
+use store::txns::Key;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// Transactions under way.
@@ -10,12 +11,12 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 /// That an id leads to one event is the store's care. But a refused batch costs the room all that was
 /// built on it, so requests that repeat each other at the same time wait here for the first of them.
 #[derive(Debug, Default)]
-pub(super) struct Txns(DashMap<String, Arc<Mutex<()>>>);
+pub(super) struct Txns(DashMap<Key, Arc<Mutex<()>>>);
 
 impl Txns {
     /// Waits until no other request with this key is under way.
-    pub(super) async fn alone(&self, key: String) -> Alone<'_> {
-        let turn = self.0.entry(key.clone()).or_default().clone();
+    pub(super) async fn alone(&self, key: Key) -> Alone<'_> {
+        let turn = self.0.entry(key).or_default().clone();
         Alone { txns: self, key, _turn: turn.lock_owned().await }
     }
 }
@@ -23,7 +24,7 @@ impl Txns {
 /// The only request with its key that is under way.
 pub(super) struct Alone<'a> {
     txns: &'a Txns,
-    key: String,
+    key: Key,
     _turn: OwnedMutexGuard<()>,
 }
 

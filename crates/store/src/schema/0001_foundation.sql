@@ -102,12 +102,9 @@ CREATE TABLE filter (
 
 -- What a request with a transaction id led to, so that asked again it leads there again.
 CREATE TABLE txn (
-    user_id    TEXT NOT NULL,
-    device_id  TEXT NOT NULL,
-    txn        TEXT NOT NULL,                      -- endpoint, its path, and the transaction id
-    event_id   TEXT NOT NULL,
-    created_ts BIGINT NOT NULL,
-    PRIMARY KEY (user_id, device_id, txn)
+    txn        BYTEA NOT NULL PRIMARY KEY,         -- hashes of the user, the device and the request
+    pos        BIGINT NOT NULL,                    -- of the event
+    created_ts BIGINT NOT NULL
 ) /* WITHOUT ROWID */;
 CREATE INDEX txn_created ON txn (created_ts);
 
@@ -140,7 +137,8 @@ CREATE TABLE event (
     soft_failed      BOOLEAN NOT NULL,
     rejected         BOOLEAN NOT NULL,
     txn_device       TEXT,                         -- for unsigned.transaction_id of the sender
-    txn_id           TEXT
+    txn_id           TEXT,
+    has_children     BOOLEAN NOT NULL              -- of which aggregations tell
 );
 CREATE INDEX event_room ON event (room, pos);
 CREATE INDEX event_room_ts ON event (room, origin_server_ts, pos);
