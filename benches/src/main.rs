@@ -4,7 +4,9 @@
 //! every answer, and prints a line for each scenario: server CPU per operation (user and system time
 //! of the server's process), latency, throughput, resident memory.
 
+mod crowd;
 mod figure;
+mod growth;
 mod http;
 mod scenarios;
 mod server;

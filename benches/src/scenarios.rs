@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 
 use crate::{
     Outcome,
+    crowd::{all_send, timed, users},
     figure::{Figure, Measure},
+    growth,
     http::{User, encode},
     server::Server,
 };
@@ -24,43 +26,14 @@ type Scenario = for<'a> fn(&'a Server, usize) -> Pin<Box<dyn Future<Output = Out
 pub(crate) fn all() -> Vec<(&'static str, Scenario)> {
     vec![
         ("send", |server, _| Box::pin(send(server))),
+        ("growth", |server, _| Box::pin(growth::histories(server))),
         ("fan-out", |server, size| Box::pin(large_room(server, size))),
         ("account", |server, size| Box::pin(large_account(server, size))),
         ("history", |server, _| Box::pin(history(server))),
         ("mutual", |server, size| Box::pin(mutual(server, size))),
+        ("members", |server, size| Box::pin(growth::memberships(server, size))),
         ("idle", |server, size| Box::pin(idle(server, size))),
     ]
-}
-
-async fn users(server: &Server, prefix: &str, count: usize) -> Outcome<Vec<User>> {
-    let mut users = Vec::with_capacity(count);
-    while users.len() < count {
-        // A few at a time: a password hash is meant to be slow, and the server bounds how many it makes.
-        let at = users.len();
-        let some =
-            (at..count.min(at + 4)).map(async |n| User::register(server, &format!("{prefix}{n}")).await);
-        users.extend(try_join_all(some).await?);
-    }
-    Ok(users)
-}
-
-async fn timed<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<Duration> {
-    let begun = Instant::now();
-    work.await?;
-    Ok(begun.elapsed())
-}
-
-/// Every user sends `each` messages to its room, all users at once.
-async fn all_send(users: &mut [User], rooms: &[String], each: usize) -> Outcome<Vec<Duration>> {
-    let sending = users.iter_mut().enumerate().map(async |(n, user)| {
-        let room = &rooms[n % rooms.len()];
-        let mut taken = Vec::with_capacity(each);
-        for message in 0..each {
-            taken.push(timed(user.say(room, &format!("message {message} of a conversation"))).await?);
-        }
-        Outcome::Ok(taken)
-    });
-    Ok(try_join_all(sending).await?.concat())
 }
 
 async fn send(server: &Server) -> Outcome<Vec<Figure>> {
@@ -116,6 +89,8 @@ async fn large_room(server: &Server, size: usize) -> Outcome<Vec<Figure>> {
         figures.push(measure.end(format!("join, {name} {joins} of {size}"), joins, taken)?);
     }
     figures.push(state_events(server, &mut owner, &room, size).await?);
+    let rooms = [room.clone()];
+    figures.push(growth::sending(server, &mut members, &rooms, &format!("{size} members")).await?);
     figures.extend(read_room(server, &mut owner, &room, size).await?);
     figures.push(fan_out(server, &mut owner, &mut members, &room).await?);
     Ok(figures)
@@ -292,9 +267,9 @@ async fn mutual(server: &Server, size: usize) -> Outcome<Vec<Figure>> {
     let mut right = User::register(server, "right").await?;
     for n in 0..size {
         let room = left.create_room("of the left one").await?;
-        right.create_room("of the right one").await?;
-        if n < size / 2 {
-            right.join(&room).await?;
+        match n < size / 2 {
+            true => right.join(&room).await?,
+            false => drop(right.create_room("of the right one").await?),
         }
     }
     let path = format!("/v1/mutual_rooms?user_id={}", encode(&right.user_id));
@@ -316,7 +291,7 @@ async fn mutual(server: &Server, size: usize) -> Outcome<Vec<Figure>> {
             return Err(format!("{found} mutual rooms").into());
         }
     }
-    Ok(vec![measure.end(format!("mutual rooms, {} of {size}, all batches", size / 2), 50, taken)?])
+    Ok(vec![measure.end(format!("mutual rooms, {} of {size} of each, all batches", size / 2), 50, taken)?])
 }
 
 /// Long polls that wait for nothing: what each costs in memory, and all of them in a second.

@@ -87,15 +87,17 @@ impl Server {
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
-    /// Bytes of its SQLite database on disk, the write-ahead log included; `None` for others.
+    /// Bytes of its SQLite database on disk once the write-ahead log is in it; `None` for others.
     pub(crate) fn database_bytes(&self) -> Outcome<Option<u64>> {
         let Some(data) = &self.data else { return Ok(None) };
         let main = data.path().join("hearth.db");
         if !main.exists() {
             return Ok(None);
         }
-        let log = fs::metadata(main.with_extension("db-wal")).map_or(0, |log| log.len());
-        Ok(Some(fs::metadata(main)?.len() + log))
+        let database = rusqlite::Connection::open(&main)?;
+        database.busy_timeout(START_MAX)?;
+        database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(Some(fs::metadata(main)?.len()))
     }
 
     /// Stops it, if we started it.
