@@ -14,6 +14,7 @@ mod identity;
 mod limits;
 mod listen;
 mod log;
+mod memory;
 mod network;
 mod oauth2;
 mod registration;
@@ -35,6 +36,7 @@ pub use self::{
     limits::Limits,
     listen::Listen,
     log::{Log, LogFormat},
+    memory::Memory,
     network::Network,
     oauth2::{OAuth2, Provider},
     registration::{Registration, Requirement, Terms},
@@ -58,6 +60,7 @@ pub const SOURCE: &str = concat!(
     include_str!("sms.rs"),
     include_str!("federation.rs"),
     include_str!("limits.rs"),
+    include_str!("memory.rs"),
     include_str!("log.rs"),
     include_str!("well_known.rs"),
 );
@@ -99,6 +102,8 @@ pub struct Config {
     pub federation: Federation,
     /// Protection against too many requests.
     pub limits: Limits,
+    /// How much memory the server may take for what it could also read again.
+    pub memory: Memory,
     /// What the server writes about its work, on standard error.
     pub log: Log,
     /// What `/.well-known/matrix/…` tells clients and other servers about this one.
@@ -123,6 +128,7 @@ impl Default for Config {
             sms: Sms::default(),
             federation: Federation::default(),
             limits: Limits::default(),
+            memory: Memory::default(),
             log: Log::default(),
             well_known: WellKnown::default(),
         }
@@ -175,6 +181,7 @@ impl Config {
         self.oauth2.check()?;
         self.email.check()?;
         self.sms.check()?;
+        self.memory.check()?;
         self.well_known.check()
     }
 }

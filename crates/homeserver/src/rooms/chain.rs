@@ -453,7 +453,7 @@ impl Chain {
             Place::New(key, version) => {
                 let room_id = room_id.ok_or(Failed::Overtaken)?;
                 let home_then = home.clone();
-                batch.then(move |at| match Room::new(at.at(key), room_id, version) {
+                batch.then(move |at| match Room::new(at.at(key), room_id, version, &home_then.rooms.tails) {
                     Ok(room) => {
                         let room = home_then.rooms.insert(room);
                         effects::happened(&home_then, &room, effects, at);

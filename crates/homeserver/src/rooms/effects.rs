@@ -186,7 +186,7 @@ pub(super) fn happened(home: &Home, room: &Arc<Room>, effects: Vec<Effect>, at: 
         home.rooms.events.insert(event.event_id().to_owned(), event.clone());
         if let Some(pruned) = redacted {
             home.rooms.replace(&pruned);
-            room.redact_in_tail(&pruned, event.event_id());
+            room.tail.redact(&pruned, event.event_id());
             if let Some(("m.room.member", user)) = pruned.state_place()
                 && let Ok(user) = UserId::parse(user)
             {
@@ -207,9 +207,9 @@ pub(super) fn happened(home: &Home, room: &Arc<Room>, effects: Vec<Effect>, at: 
         if let Some(RelatesTo { rel_type, event_id }) = relation(&event)
             && AGGREGATED.contains(&&*rel_type)
         {
-            room.mark_in_tail(&event_id);
+            room.tail.mark(&event_id);
         }
-        room.push_to_tail(Arc::new(TimelineEvent {
+        room.tail.push(Arc::new(TimelineEvent {
             pos: upto,
             event,
             root,

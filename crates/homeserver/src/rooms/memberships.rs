@@ -9,15 +9,13 @@ use store::members::Member;
 
 use super::memory::{self, Room};
 use crate::{
-    Home,
+    Home, config,
     refusal::{Answer, Refusal},
 };
 
-/// Bytes of memberships kept in memory.
-const BYTES_MAX: u64 = 32 * 1024 * 1024;
-
-/// Bytes of keys of joined rooms kept in memory.
-const JOINED_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// What memberships, and the keys of joined rooms alone, may take, in hundredths of all caches.
+const PERCENT: u64 = 16;
+const JOINED_PERCENT: u64 = 4;
 
 /// Where users stand in all their rooms.
 pub struct Memberships {
@@ -89,10 +87,10 @@ impl Weighter<OwnedUserId, Arc<Vec<i64>>> for ByBytes {
 }
 
 impl Memberships {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(budget: &config::Memory) -> Self {
         Memberships {
-            of_user: Cache::with_weighter(4_096, BYTES_MAX, ByBytes),
-            joined: Cache::with_weighter(4_096, JOINED_BYTES_MAX, ByBytes),
+            of_user: Cache::with_weighter(4_096, budget.share(PERCENT), ByBytes),
+            joined: Cache::with_weighter(4_096, budget.share(JOINED_PERCENT), ByBytes),
             changes: Mutex::new(0),
         }
     }

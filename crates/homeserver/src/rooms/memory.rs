@@ -17,31 +17,32 @@ use rules::{
     state_tree::{Node, Root},
 };
 use ruma::{
-    EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, UserId,
+    OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, UserId,
     events::room::history_visibility::HistoryVisibility, room_version_rules::RoomVersionRules,
 };
 use store::rooms::StoredRoom;
 
 use crate::{
-    Home,
+    Home, config,
     refusal::{Answer, Refusal},
     rooms::{
-        TimelineEvent, create::Births, delayed_events::Delays, memberships::Memberships, summary::Summaries,
+        TimelineEvent,
+        create::Births,
+        delayed_events::Delays,
+        memberships::Memberships,
+        summary::Summaries,
+        tail::{Tail, Weight},
         txns::Txns,
     },
 };
 
-/// Bytes of events kept in memory.
-const EVENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
-/// Bytes of state nodes kept in memory.
-const NODE_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// What events, state nodes and the newest events of rooms may take, in hundredths of all caches.
+const EVENTS_PERCENT: u64 = 32;
+const NODES_PERCENT: u64 = 16;
+const TAILS_PERCENT: u64 = 12;
 
 /// States whose history visibility is remembered.
 const VISIBILITIES_MAX: usize = 65_536;
-
-/// Events that a room keeps at hand for those who follow it.
-const TAIL_EVENTS_MAX: usize = 64;
 
 /// Changes of all rooms that are kept in the order in which they happened.
 const LATEST_CHANGES_MAX: usize = 4_096;
@@ -79,6 +80,8 @@ pub struct Memory {
     pub nodes: Cache<Root, Arc<Node>, ByBytes>,
     /// The history visibility in states.
     pub visibilities: Cache<Root, HistoryVisibility>,
+    /// What the newest events of all rooms take.
+    pub(super) tails: Arc<Weight>,
 }
 
 /// Weighs what is cached, in bytes.
@@ -107,7 +110,7 @@ struct Latest {
 
 impl Memory {
     /// Nothing in memory yet; `started` is the newest position.
-    pub fn new(started: i64) -> Self {
+    pub fn new(started: i64, budget: &config::Memory) -> Self {
         // An event has about a kilobyte, a node half of one: the estimates only size the tables.
         Memory {
             by_id: DashMap::new(),
@@ -116,15 +119,16 @@ impl Memory {
             last_change: DashMap::new(),
             latest: RwLock::new(Latest { since: started, changes: VecDeque::new() }),
             started,
-            memberships: Memberships::new(),
+            memberships: Memberships::new(budget),
             births: Births::default(),
-            summaries: Summaries::default(),
+            summaries: Summaries::new(budget),
             txns: Txns::default(),
             delays: Delays::default(),
             redactions: Mutex::default(),
-            events: Cache::with_weighter(16_384, EVENT_BYTES_MAX, ByBytes),
-            nodes: Cache::with_weighter(16_384, NODE_BYTES_MAX, ByBytes),
+            events: Cache::with_weighter(16_384, budget.share(EVENTS_PERCENT), ByBytes),
+            nodes: Cache::with_weighter(16_384, budget.share(NODES_PERCENT), ByBytes),
             visibilities: Cache::new(VISIBILITIES_MAX),
+            tails: Weight::new(budget.share(TAILS_PERCENT)),
         }
     }
 
@@ -198,9 +202,9 @@ impl Memory {
         room
     }
 
-    /// Lets go of rooms that nobody uses, once there are too many. Only while `loading` is held.
+    /// Lets go of rooms that nobody uses, once there are too many or they keep too much. Only while `loading` is held.
     fn make_room(&self) {
-        if self.by_id.len() < IDLE_ROOMS_MAX {
+        if self.by_id.len() < IDLE_ROOMS_MAX && !self.tails.is_too_much() {
             return;
         }
         // Two references are the maps' own; a third belongs to somebody at work.
@@ -230,7 +234,8 @@ pub struct Room {
     pub rules: &'static RoomVersionRules,
     /// Where the room stands; `None` until it is read, and again if a commit failed.
     pub(super) newest: Arc<tokio::sync::Mutex<Newest>>,
-    tail: RwLock<Tail>,
+    /// Its newest events.
+    pub(crate) tail: Tail,
     joined_here: Mutex<HashSet<OwnedUserId>>,
 }
 
@@ -272,23 +277,20 @@ impl Head {
     }
 }
 
-/// The newest events of a room.
-#[derive(Default)]
-struct Tail {
-    /// Every event after this position is in `events`; `None` while nothing is known.
-    since: Option<i64>,
-    events: VecDeque<Arc<TimelineEvent>>,
-}
-
 impl Room {
-    pub(super) fn new(key: i64, room_id: OwnedRoomId, version: RoomVersionId) -> Answer<Self> {
+    pub(super) fn new(
+        key: i64,
+        room_id: OwnedRoomId,
+        version: RoomVersionId,
+        tails: &Arc<Weight>,
+    ) -> Answer<Self> {
         Ok(Room {
             rules: rules::versions::rules(&version)?,
             key,
             room_id,
             version,
             newest: Arc::default(),
-            tail: RwLock::default(),
+            tail: Tail::new(tails.clone()),
             joined_here: Mutex::default(),
         })
     }
@@ -300,66 +302,6 @@ impl Room {
     pub async fn head(&self, home: &Home) -> Answer<Head> {
         let mut newest = self.newest.lock().await;
         newest.head(home, self).await.cloned()
-    }
-
-    /// The events of the room after `since` and at or before `upto`, oldest first; `None` if not all
-    /// of them are at hand.
-    pub fn newest(&self, since: i64, upto: i64) -> Option<Vec<Arc<TimelineEvent>>> {
-        let tail = self.tail.read();
-        if tail.since.is_none_or(|from| from > since) {
-            return None;
-        }
-        let events = tail.events.iter().rev().skip_while(|event| event.pos > upto);
-        let mut events: Vec<_> = events.take_while(|event| event.pos > since).cloned().collect();
-        events.reverse();
-        Some(events)
-    }
-
-    /// The state after the newest event at or before `upto`, if that event is at hand.
-    pub(super) fn newest_root(&self, upto: i64) -> Option<Root> {
-        self.tail.read().events.iter().rev().find(|event| event.pos <= upto).map(|event| event.root)
-    }
-
-    /// The `limit` newest events at or before `upto`, newest first, if so many are at hand.
-    pub(super) fn newest_before(&self, upto: i64, limit: usize) -> Option<Vec<Arc<TimelineEvent>>> {
-        let tail = self.tail.read();
-        if tail.events.len() < limit {
-            return None;
-        }
-        let events = tail.events.iter().rev().skip_while(|event| event.pos > upto).take(limit).cloned();
-        let events: Vec<_> = events.collect();
-        (events.len() == limit).then_some(events)
-    }
-
-    pub(super) fn push_to_tail(&self, event: Arc<TimelineEvent>) {
-        let mut tail = self.tail.write();
-        tail.since.get_or_insert(event.pos - 1);
-        tail.events.push_back(event);
-        if tail.events.len() > TAIL_EVENTS_MAX {
-            tail.since = tail.events.pop_front().map(|event| event.pos);
-        }
-    }
-
-    /// Puts the pruned event in the place of the one that was redacted.
-    pub(super) fn redact_in_tail(&self, pruned: &Arc<Event>, redaction: &EventId) {
-        let mut tail = self.tail.write();
-        let same = |event: &&mut Arc<TimelineEvent>| event.event.event_id() == pruned.event_id();
-        for event in tail.events.iter_mut().filter(same) {
-            let mut redacted = TimelineEvent::clone(event);
-            redacted.event = pruned.clone();
-            redacted.redacted_by.get_or_insert_with(|| redaction.to_owned());
-            *event = Arc::new(redacted);
-        }
-    }
-
-    /// Notes that others point to an event in a way of which aggregations tell.
-    pub(super) fn mark_in_tail(&self, parent: &EventId) {
-        let mut tail = self.tail.write();
-        let unmarked =
-            |event: &&mut Arc<TimelineEvent>| *event.event.event_id() == *parent && !event.has_children;
-        for event in tail.events.iter_mut().filter(unmarked) {
-            *event = Arc::new(TimelineEvent { has_children: true, ..TimelineEvent::clone(event) });
-        }
     }
 
     /// Notes whether a user of this server is joined.
@@ -416,7 +358,7 @@ async fn bring_in(home: &Home, stored: Option<StoredRoom>) -> Answer<Arc<Room>> 
     let damaged = |_| Refusal::broken(format!("the room {} is stored with a malformed id", stored.room_id));
     let room_id = RoomId::parse(&*stored.room_id).map_err(damaged)?;
     let version = RoomVersionId::try_from(&*stored.version).map_err(damaged)?;
-    let room = Room::new(stored.room, room_id, version)?;
+    let room = Room::new(stored.room, room_id, version, &home.rooms.tails)?;
     let joined = store::members::users(&home.db, stored.room, "join").await?;
     let joined = joined.into_iter().filter_map(|user| OwnedUserId::try_from(user).ok());
     *room.joined_here.lock() = joined.filter(|user| user.server_name() == home.server_name()).collect();
@@ -448,16 +390,18 @@ pub(super) async fn read_head(home: &Home, room: &Room) -> Answer<Head> {
 
 #[cfg(test)]
 mod tests {
+    use ruma::EventId;
+
     use super::*;
 
     fn room(key: i64) -> Room {
         let room_id = RoomId::parse(format!("!{key}:hearth.test")).expect("a room id");
-        Room::new(key, room_id, RoomVersionId::V11).expect("a supported version")
+        Room::new(key, room_id, RoomVersionId::V11, &Weight::new(1)).expect("a supported version")
     }
 
     #[test]
     fn rooms_that_nobody_uses_make_room() {
-        let memory = Memory::new(0);
+        let memory = Memory::new(0, &config::Memory::default());
         let in_use: Vec<_> = (0..10).map(|key| memory.insert(room(key))).collect();
         for key in 10..i64::try_from(IDLE_ROOMS_MAX).expect("a small number") {
             memory.insert(room(key));
@@ -473,7 +417,7 @@ mod tests {
 
     #[test]
     fn an_event_that_was_read_before_its_redaction_is_not_kept() {
-        let memory = Memory::new(0);
+        let memory = Memory::new(0, &config::Memory::default());
         let rules = room(1).rules;
         let event_id = EventId::parse("$event").expect("an event id");
         let event = |body: &str| {

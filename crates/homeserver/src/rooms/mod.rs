@@ -23,6 +23,7 @@ pub mod set_state;
 pub mod show;
 pub mod state;
 pub mod summary;
+mod tail;
 pub mod timeline;
 mod txns;
 pub mod upgrade;

@@ -14,12 +14,12 @@ use store::public_rooms::Listed;
 
 use super::{Room, memory, state};
 use crate::{
-    Home,
+    Home, config,
     refusal::{Answer, Refusal},
 };
 
-/// Bytes of summaries kept in memory.
-const BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// What summaries may take, in hundredths of all caches.
+const PERCENT: u64 = 4;
 
 /// Rooms whose members a restricted room admits, in a summary.
 const ALLOWED_ROOMS_MAX: usize = 64;
@@ -76,9 +76,9 @@ impl Weighter<i64, Arc<(String, Arc<Summary>)>> for ByBytes {
     }
 }
 
-impl Default for Summaries {
-    fn default() -> Self {
-        Summaries(Cache::with_weighter(8_192, BYTES_MAX, ByBytes))
+impl Summaries {
+    pub(super) fn new(budget: &config::Memory) -> Self {
+        Summaries(Cache::with_weighter(8_192, budget.share(PERCENT), ByBytes))
     }
 }
 
@@ -107,7 +107,7 @@ pub(crate) async fn open(home: &Home, listed: &Listed) -> Answer<(Room, Root)> {
     let damaged = |_| Refusal::broken(format!("the room {} is stored with a malformed id", listed.room_id));
     let room_id = RoomId::parse(&*listed.room_id).map_err(damaged)?;
     let version = RoomVersionId::try_from(&*listed.version).map_err(damaged)?;
-    let room = Room::new(listed.room, room_id, version)?;
+    let room = Room::new(listed.room, room_id, version, &home.rooms.tails)?;
     let root = match listed.state_root.as_deref().and_then(Root::from_bytes) {
         Some(root) => root,
         None => memory::read_head(home, &room).await?.root,

@@ -90,7 +90,7 @@ pub async fn by_ids(home: &Home, room: &Room, ids: &[OwnedEventId]) -> Answer<Ve
 /// # Errors
 /// If the database does not answer.
 pub async fn before(home: &Home, room: &Room, upto: i64, limit: usize) -> Answer<Vec<Arc<TimelineEvent>>> {
-    if let Some(events) = room.newest_before(upto, limit) {
+    if let Some(events) = room.tail.before(upto, limit) {
         return Ok(events);
     }
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -135,7 +135,7 @@ pub(super) fn read_all(stored: Vec<StoredEvent>, room: &Room) -> Answer<Vec<Arc<
 /// # Errors
 /// If the database does not answer.
 pub async fn root_at(home: &Home, room: &Room, upto: i64) -> Answer<Root> {
-    if let Some(root) = room.newest_root(upto) {
+    if let Some(root) = room.tail.root(upto) {
         return Ok(root);
     }
     let Some(bytes) = store::events::root_at(&home.db, room.key, upto).await? else {

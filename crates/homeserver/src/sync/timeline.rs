@@ -141,7 +141,7 @@ impl Source {
     async fn page(&mut self, look: &Look, room: &Room, limit: usize) -> Answer<Page> {
         let Stretch { since, upto, .. } = self.stretch;
         if self.scanned == 0
-            && let Some(mut events) = room.newest(since, upto)
+            && let Some(mut events) = room.tail.between(since, upto)
         {
             events.reverse();
             self.scanned += events.len();

@@ -22,7 +22,7 @@ use store::members::Member;
 
 use super::write;
 use crate::{
-    Home,
+    Home, config,
     receipts::thread_of,
     refusal::Answer,
     rooms::{Room, TimelineEvent, state, timeline},
@@ -35,8 +35,8 @@ const EVENTS_MAX: usize = 1_000;
 /// Events that are looked at first, and then at once: mostly the newest of all is read already.
 const PAGES: [usize; 2] = [10, 100];
 
-/// Bytes of counts kept in memory.
-const BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// What counts may take, in hundredths of all caches.
+const PERCENT: u64 = 16;
 
 /// Locks that the users share.
 const LOCKS: usize = 64;
@@ -59,9 +59,9 @@ impl Weighter<(OwnedUserId, i64), Arc<Unread>> for ByBytes {
 
 impl Memory {
     /// Nothing is counted yet.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(budget: &config::Memory) -> Self {
         Memory {
-            kept: Cache::with_weighter(16_384, BYTES_MAX, ByBytes),
+            kept: Cache::with_weighter(16_384, budget.share(PERCENT), ByBytes),
             reads: (0..LOCKS).map(|_| Mutex::new(0)).collect(),
         }
     }
@@ -182,7 +182,7 @@ pub async fn counts(
 
 /// The events between two positions, oldest first; the newest if there are too many.
 async fn newer(home: &Home, room: &Room, since: i64, upto: i64) -> Answer<Vec<Arc<TimelineEvent>>> {
-    if let Some(events) = room.newest(since, upto) {
+    if let Some(events) = room.tail.between(since, upto) {
         return Ok(events);
     }
     let mut events = timeline::before(home, room, upto, EVENTS_MAX).await?;
