@@ -10,6 +10,7 @@ mod growth;
 mod http;
 mod scenarios;
 mod server;
+mod soak;
 
 use std::{error::Error, path::PathBuf};
 
@@ -38,6 +39,9 @@ struct Arguments {
     /// Members of the large room, and rooms of the large account.
     #[arg(long, default_value_t = 1_000)]
     size: usize,
+    /// How long `soak` takes, which runs only if it is named.
+    #[arg(long, default_value_t = 10)]
+    minutes: u64,
     /// Which scenarios, by the beginning of their names; all if none is named.
     scenarios: Vec<String>,
 }
@@ -54,6 +58,10 @@ async fn run(arguments: Arguments) -> Outcome<()> {
         (Some(base), Some(pid)) => Server::running(base, pid)?,
         _ => Server::start(&arguments.server, &arguments.database).await?,
     };
+    if arguments.scenarios == ["soak"] {
+        soak::soak(&server, arguments.minutes).await?;
+        return server.stop().await;
+    }
     println!("{}", Figure::HEAD);
     for (name, scenario) in scenarios::all() {
         let wanted = &arguments.scenarios;

@@ -5,6 +5,9 @@ use crate::database::{Batch, Db, Error, Result};
 /// The setting that holds the server name.
 const SERVER_NAME: &str = "server_name";
 
+/// Bytes of the largest event.
+const EVENT_BYTES_MAX: usize = 65_536;
+
 /// The value of the setting `key`.
 pub async fn get(db: &Db, key: &str) -> Result<Option<String>> {
     let row = db.row("SELECT value FROM setting WHERE key = $1", &[key.into()]).await?;
@@ -23,15 +26,16 @@ pub async fn put(db: &Db, key: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// Writes something that matters to nobody: whether writing works.
+/// Writes as much as the largest event has, which matters to nobody: whether writing works.
 pub async fn touch(db: &Db) -> Result<()> {
-    let mut batch = Batch::new();
     // What is the same already would not be written.
+    let [here, back] = ["h", "b"].map(|letter| letter.repeat(EVENT_BYTES_MAX));
+    let mut batch = Batch::new();
     batch.run(
-        "INSERT INTO setting (key, value) VALUES ('touched', 'here')
+        "INSERT INTO setting (key, value) VALUES ('touched', $1)
          ON CONFLICT (key) DO UPDATE
-            SET value = CASE setting.value WHEN 'here' THEN 'back' ELSE 'here' END",
-        vec![],
+            SET value = CASE WHEN setting.value = $1 THEN $2 ELSE $1 END",
+        vec![here.into(), back.into()],
     );
     db.commit(batch).await.map(drop)
 }
