@@ -109,7 +109,12 @@ impl Media<'_> {
             if kind.is_dir() {
                 self.copy(&path, &target, depth + 1)?;
             } else if kind.is_file() {
-                self.copied += copy_file(&path, &target)?;
+                let source = match File::open(&path) {
+                    // Removed meanwhile, and so not named by anything.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    opened => opened.map_err(|error| named(&path, &error))?,
+                };
+                self.copied += copy_opened(source, &target)?;
                 let total = Some(self.total.max(self.copied));
                 self.progress.at("media", self.copied, total, Unit::Bytes);
             }
@@ -133,13 +138,12 @@ fn entries(
     }))
 }
 
-/// Copies a file for the owner alone, onto the disk; answers its bytes. One that was removed meanwhile
-/// is passed over.
+/// Copies a file for the owner alone, onto the disk; answers its bytes.
 fn copy_file(from: &Path, into: &Path) -> Result<u64, Failure> {
-    let mut source = match File::open(from) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        opened => opened.map_err(|error| named(from, &error))?,
-    };
+    copy_opened(File::open(from).map_err(|error| named(from, &error))?, into)
+}
+
+fn copy_opened(mut source: File, into: &Path) -> Result<u64, Failure> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     let mut target = options.open(into).map_err(|error| named(into, &error))?;

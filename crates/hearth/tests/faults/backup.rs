@@ -111,6 +111,11 @@ fn a_backup_that_can_not_be_made_leaves_nothing() {
     let refused = place.command(&["backup", "copy"], "hearth.toml").output().expect("hearth runs");
     assert!(!refused.status.success(), "there is no database yet");
     assert!(!place.path("copy").exists() && !place.path("copy.unfinished").exists());
+    drop(place.start());
+    fs::remove_file(place.data().join("signing.key")).expect("there is a key");
+    let keyless = place.command(&["backup", "copy"], "hearth.toml").output().expect("hearth runs");
+    assert!(said(&keyless).1.contains("signing.key"), "{}", said(&keyless).1);
+    assert!(!keyless.status.success() && !place.path("copy").exists());
     let nowhere = place.command(&["backup", "no/such/folder"], "hearth.toml").output().expect("hearth runs");
     assert!(said(&nowhere).1.contains("no/such/folder.unfinished"), "{}", said(&nowhere).1);
 }
