@@ -13,7 +13,7 @@ use homeserver::{
     rooms::{self, Intent},
     who::{Device, Kind},
 };
-use ruma::{CanonicalJsonObject, CanonicalJsonValue, RoomId, UserId, api::client::room::create_room};
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, UserId, api::client::room::create_room};
 
 /// Events of one room.
 const IN_A_ROOM: usize = 1_000;
@@ -52,7 +52,7 @@ async fn fill(home: &Home, device: &Device, number: usize) -> Outcome<()> {
     let mut ask = create_room::v3::Request::new();
     ask.name = Some(format!("room {number}"));
     let room_id = rooms::create::create(home, device, ask).await?;
-    let room = rooms::find(home, <&RoomId>::from(&*room_id)).await?;
+    let room = rooms::find(home, &room_id).await?;
     for start in (0..IN_A_ROOM).step_by(AT_ONCE) {
         let intents: Vec<Intent> = (start..start + AT_ONCE).map(|n| intent(device, n)).collect();
         rooms::append_all(home, &room, &intents).await?;

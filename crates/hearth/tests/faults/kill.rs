@@ -13,6 +13,7 @@ use std::{
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use store::Db;
 
 use crate::{
     person::{Person, encode, messages, text},
@@ -70,9 +71,11 @@ async fn survive(place: Place) {
     }
     let running = kill_and_start(&place, running, kills, &said).await;
     done.store(true, Ordering::SeqCst);
-    let mut acknowledged = Vec::new();
+    let (mut acknowledged, mut others) = (Vec::new(), 0);
     for actor in acting {
-        acknowledged.extend(actor.await.expect("an actor is content").sent);
+        let actor = actor.await.expect("an actor is content");
+        others += actor.kept + actor.reads;
+        acknowledged.extend(actor.sent);
     }
     let last = people[0].says(&room, "the end").await;
     let history = people[0].history(&room).await;
@@ -91,6 +94,10 @@ async fn survive(place: Place) {
     }
     assert_eq!(history.last().map(|(event_id, _)| event_id), Some(&last));
     drop(running);
+    let db = Db::snapshot(&place.url).await.expect("the database opens");
+    let events: Option<(i64,)> = db.row("SELECT COUNT(*) FROM event", &[]).await.expect("it answers");
+    let given = events.map(|(events,)| events + others as i64);
+    assert_eq!(given, Some(db.upto()), "positions were given to nothing: there are holes");
     let verified = place.verified();
     let looked = verified.lines().find(|line| line.starts_with("looked")).unwrap_or_default();
     eprintln!("{kills} kills, {} messages acknowledged; {looked}", acknowledged.len());
@@ -144,6 +151,9 @@ struct Actor {
     sent: Vec<(String, String)>,
     inside: bool,
     read: Option<String>,
+    /// Receipts, each for a later message.
+    reads: usize,
+    /// Pieces of account data.
     kept: usize,
     sessions: Vec<Person>,
 }
@@ -151,7 +161,7 @@ struct Actor {
 impl Actor {
     fn new(person: Person, (room, revolving): (String, String)) -> Self {
         let (sent, sessions) = (Vec::new(), Vec::new());
-        Actor { person, room, revolving, sent, inside: false, read: None, kept: 0, sessions }
+        Actor { person, room, revolving, sent, inside: false, read: None, reads: 0, kept: 0, sessions }
     }
 
     async fn acts(mut self, done: Arc<AtomicBool>, said: Arc<AtomicUsize>) -> Self {
@@ -204,6 +214,7 @@ impl Actor {
         let Some((event_id, _)) = self.sent.last().cloned() else { return 1 };
         let path = format!("/v3/rooms/{}/receipt/m.read/{}", encode(&self.room), encode(&event_id));
         self.read = Some(event_id);
+        self.reads += 1;
         self.asks(Method::POST, &path, json!({})).await.0
     }
 
