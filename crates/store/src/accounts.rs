@@ -140,6 +140,8 @@ pub fn deactivate(batch: &mut Batch, user_id: &str, erase: bool) {
         "DELETE FROM profile_word WHERE user_id = $1",
         "DELETE FROM filter WHERE user_id = $1",
         "DELETE FROM presence WHERE user_id = $1",
+        "DELETE FROM threepid WHERE user_id = $1",
+        "DELETE FROM threepid_binding WHERE user_id = $1",
     ] {
         batch.run(sql, vec![user_id.to_owned().into()]);
     }

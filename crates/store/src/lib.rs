@@ -25,6 +25,7 @@ pub mod rooms;
 pub mod settings;
 pub mod state;
 pub mod testing;
+pub mod threepids;
 pub mod tokens;
 pub mod txns;
 pub mod uia;

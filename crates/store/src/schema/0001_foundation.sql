@@ -78,6 +78,45 @@ CREATE TABLE uia_session (
 ) /* WITHOUT ROWID */;
 CREATE INDEX uia_session_created ON uia_session (created_ts);
 
+-- Addresses of people (third-party identifiers), in canonical form. An address has one account.
+CREATE TABLE threepid (
+    medium       TEXT NOT NULL,                    -- email, msisdn
+    address      TEXT NOT NULL,
+    user_id      TEXT NOT NULL,
+    validated_ts BIGINT NOT NULL,
+    added_ts     BIGINT NOT NULL,
+    PRIMARY KEY (medium, address)
+) /* WITHOUT ROWID */;
+CREATE INDEX threepid_user ON threepid (user_id);
+
+-- Which identity servers tell others whose address it is.
+CREATE TABLE threepid_binding (
+    user_id   TEXT NOT NULL,
+    medium    TEXT NOT NULL,
+    address   TEXT NOT NULL,
+    id_server TEXT NOT NULL,
+    PRIMARY KEY (user_id, medium, address, id_server)
+) /* WITHOUT ROWID */;
+
+-- Somebody is to show that an address is theirs, by a token that was sent to it. The token is not
+-- kept: it is a MAC of the session.
+CREATE TABLE threepid_session (
+    sid          TEXT NOT NULL PRIMARY KEY,
+    purpose      TEXT NOT NULL,                    -- register, password, add
+    medium       TEXT NOT NULL,
+    address      TEXT NOT NULL,
+    secret_hash  BYTEA NOT NULL,                   -- BLAKE3 of the client's secret
+    send_attempt BIGINT NOT NULL,
+    claimed_ts   BIGINT NOT NULL,                  -- when that attempt began; 0: it failed
+    sent_ts      BIGINT,                           -- when it was through
+    guesses      BIGINT NOT NULL,                  -- tokens that were tried
+    next_link    TEXT,
+    validated_ts BIGINT,
+    created_ts   BIGINT NOT NULL,
+    UNIQUE (medium, address, purpose, secret_hash)
+) /* WITHOUT ROWID */;
+CREATE INDEX threepid_session_created ON threepid_session (created_ts);
+
 CREATE TABLE profile (
     user_id TEXT NOT NULL,
     field   TEXT NOT NULL,                         -- displayname, avatar_url, m.tz, …
