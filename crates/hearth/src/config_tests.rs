@@ -70,9 +70,9 @@ fn a_wrong_value_is_refused_in_one_line_that_says_what_to_write() {
              write the path of a PEM file",
         ),
         (
-            "[registration]\nrequire = [\"token\", \"email\"]",
-            "hearth.toml:2: registration.require: this version of hearth knows \"token\", \
-             \"recaptcha\" and \"terms\", write these",
+            "[registration]\nrequire = [\"token\", \"email\"]\n[email]\ntls = \"starttls\"",
+            "hearth.toml:3: email.host: is missing: registration.require has \"email\", \
+             write the name of a mail server",
         ),
         (
             "[registration]\nrequire = [\"recaptcha\"]\n[captcha]\nsite_key = \"a\"",

@@ -38,7 +38,7 @@ impl Setting {
             "OwnedServerName" => "a server name, \"example.org\"",
             "RoomVersionId" => "a room version, \"12\"",
             "LogFormat" => "\"text\" or \"json\"",
-            "Vec<Requirement>" => "a list, [\"token\", \"recaptcha\", \"terms\"]",
+            "Vec<Requirement>" => "a list, [\"token\", \"recaptcha\", \"email\", \"terms\"]",
             "Vec<String>" => "a list of texts, [\"a\", \"b\"]",
             "SmtpTls" => "\"starttls\", \"tls\" or \"none\"",
             "u16" => "a number, 587",

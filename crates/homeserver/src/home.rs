@@ -17,7 +17,7 @@ use store::Db;
 use tokio::sync::watch;
 
 use crate::{
-    accounts, bell::Bell, config::Config, ephemera::Ephemera, lately::Lately, limits::Budgets,
+    accounts, bell::Bell, config::Config, ephemera::Ephemera, lately::Lately, limits::Budgets, mail,
     outgoing::Outgoing, rooms, settings, sync::unread,
 };
 
@@ -44,6 +44,8 @@ pub struct Inside {
     pub accounts: accounts::Memory,
     /// How many requests users and addresses have left.
     pub limits: Budgets,
+    /// Mails under way.
+    pub mail: mail::Memory,
     /// Connections to other services.
     pub outgoing: Outgoing,
     /// Rooms, events and states that are in memory.
@@ -69,6 +71,7 @@ impl Home {
         Home(Arc::new(Inside {
             accounts: accounts::Memory::new(&signing_key),
             limits: Budgets::default(),
+            mail: mail::Memory::new(),
             outgoing: Outgoing::new(config.federation.allow_loopback),
             rooms: rooms::Memory::new(db.upto(), &config.memory),
             ephemera: Ephemera::new(clock.now_ms()),

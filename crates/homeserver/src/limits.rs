@@ -188,6 +188,28 @@ pub fn spend(home: &Home, class: Class, who: Option<&Device>, address: Option<Ip
     }
 }
 
+/// Messages to one mail address or phone in a row, and after how long there may be one more.
+const MESSAGES_TO: Budget = Budget { burst: 5, every_ms: 12 * 60 * 1000 };
+
+/// The same for messages that one client address asks for.
+const MESSAGES_FROM: Budget = Budget { burst: 20, every_ms: 3 * 60 * 1000 };
+
+/// Takes a message to `to`, a mail address or phone, from its budget, and from that of the client
+/// address that asks for it.
+///
+/// # Errors
+/// `M_LIMIT_EXCEEDED`
+pub(crate) fn send_message(home: &Home, to: &str, from: Option<IpAddr>) -> Answer<()> {
+    if !home.config.limits.enabled {
+        return Ok(());
+    }
+    let now_ms = home.clock.now_ms();
+    if let Some(from) = from {
+        home.limits.take(("messages from", network(from)), MESSAGES_FROM, now_ms)?;
+    }
+    home.limits.take(("messages to", to), MESSAGES_TO, now_ms)
+}
+
 /// What one client has at its disposal: an IPv4 address, or the /64 of an IPv6 one.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {

@@ -179,7 +179,7 @@ impl Config {
         self.registration.check()?;
         self.captcha.check(&self.registration)?;
         self.oauth2.check()?;
-        self.email.check()?;
+        self.email.check(&self.registration, &self.identity)?;
         self.sms.check()?;
         self.memory.check()?;
         self.well_known.check()

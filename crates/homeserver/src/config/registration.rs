@@ -13,8 +13,9 @@ pub struct Registration {
     /// Whether clients may make accounts. `hearth user create` and `shared_secret` always can.
     pub enabled: bool,
     /// What a client must do to make one, in this order: "token" (show a token from
-    /// `hearth registration-token create`), "recaptcha" (solve the one of `[captcha]`), "terms"
-    /// (agree to `terms`). Nothing: everybody may.
+    /// `hearth registration-token create`), "recaptcha" (solve the one of `[captcha]`), "email"
+    /// (confirm a mail address, see `[email]`), "terms" (agree to `terms`). Nothing: everybody may,
+    /// and may give an address if this server sends mail.
     pub require: Vec<Requirement>,
     /// What people agree to at sign-up if `require` has "terms":
     /// `[{ id = "privacy", version = "1", name = "Privacy policy", url = "https://…" }]`
@@ -61,12 +62,6 @@ pub struct Terms {
 
 impl Registration {
     pub(super) fn check(&self) -> Result<(), Complaint> {
-        if self.require.contains(&Requirement::Email) {
-            return Err(Complaint::new(
-                "registration.require",
-                "this version of hearth knows \"token\", \"recaptcha\" and \"terms\", write these",
-            ));
-        }
         if self.require.contains(&Requirement::Terms) && self.terms.is_empty() {
             return Err(Complaint::new(
                 "registration.terms",
