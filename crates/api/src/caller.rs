@@ -87,6 +87,11 @@ async fn session(home: &Home, knock: &Knock) -> Answer<accounts::Session> {
     accounts::session(home, token, knock.address).await
 }
 
+/// What guests are told.
+pub fn no_guests() -> Refusal {
+    Refusal::guest_access_forbidden("Guests can not do that: make an account")
+}
+
 impl Caller for Anyone {
     async fn identify(_: &Home, knock: &Knock) -> Answer<Self> {
         Ok(Anyone { address: knock.address })
@@ -135,7 +140,7 @@ impl Caller for Device {
     async fn identify(home: &Home, knock: &Knock) -> Answer<Self> {
         let DeviceOrGuest(device) = DeviceOrGuest::identify(home, knock).await?;
         if device.kind == Kind::Guest {
-            return Err(Refusal::guest_access_forbidden("Guests can not do that: make an account"));
+            return Err(no_guests());
         }
         Ok(device)
     }

@@ -62,4 +62,13 @@ impl Plain {
     pub fn json<T: DeserializeOwned>(&self) -> Answer<T> {
         body::read_json(&self.body)
     }
+
+    /// The body as a type, from the form that a page was filled in with.
+    ///
+    /// # Errors
+    /// `M_INVALID_PARAM`
+    pub fn form<T: DeserializeOwned>(&self) -> Answer<T> {
+        serde_html_form::from_bytes(&self.body)
+            .map_err(|error| Refusal::invalid_param(format!("The form: {error}")))
+    }
 }

@@ -1,14 +1,18 @@
 //! Every endpoint on one line, in the order of the specification's chapters.
 
-use homeserver::limits::Class::{Create, Invite, Join, Login, Register, Search, Send};
+use homeserver::{
+    limits::Class::{Create, Invite, Join, Login, Register, Search, Send},
+    threepids::request::{CONFIRM_PATH, SUBMIT_PATH},
+};
 use http::Method;
 
 use crate::{
     client::{
-        account, account_data, admin, capabilities, create_room, delayed_events, devices, directory, filter,
-        legacy, membership, messages, mutual_rooms, openid, presence, profile, public_rooms, push, receipts,
-        registration, relations, report_content, room_event, room_send, room_state, room_summary,
-        room_upgrade, session, sync, third_party, typing, user_directory, versions, voip, well_known,
+        account, account_data, admin, capabilities, confirm_address, create_room, delayed_events, devices,
+        directory, filter, legacy, membership, messages, mutual_rooms, openid, presence, profile,
+        public_rooms, push, receipts, registration, relations, report_content, room_event, room_send,
+        room_state, room_summary, room_upgrade, session, sync, third_party, threepids, typing,
+        user_directory, versions, voip, well_known,
     },
     endpoint::{Endpoint, at, endpoint},
     pages::{front, login, register, stage},
@@ -38,7 +42,8 @@ macro_rules! alpha {
 
 /// All endpoints.
 pub fn routes() -> Vec<Endpoint> {
-    [sessions(), events(), rooms(), people(), other_modules(), pages()].into_iter().flatten().collect()
+    let chapters = [sessions(), addresses(), events(), rooms(), people(), other_modules(), pages()];
+    chapters.into_iter().flatten().collect()
 }
 
 /// The foundations: standards, discovery, and how clients authenticate.
@@ -75,6 +80,35 @@ fn sessions() -> Vec<Endpoint> {
         at(Method::GET, &alpha!("login"), legacy::login::flows),
         at(Method::POST, &alpha!("login"), legacy::login::login).costs(Login),
         at(Method::POST, &alpha!("tokenrefresh"), legacy::login::refresh),
+    ]
+}
+
+/// Addresses of people: showing that one is theirs, and what an account has.
+fn addresses() -> Vec<Endpoint> {
+    vec![
+        // Client authentication: registration
+        at(Method::POST, &both!("register/email/requestToken"), threepids::register_email).costs(Register),
+        at(Method::POST, &both!("register/msisdn/requestToken"), threepids::register_msisdn).costs(Register),
+        // Client authentication: account
+        at(Method::POST, &both!("account/password/email/requestToken"), threepids::password_email)
+            .costs(Register),
+        at(Method::POST, &both!("account/password/msisdn/requestToken"), threepids::password_msisdn)
+            .costs(Register),
+        // Client authentication: adding account administrative contact information
+        at(Method::GET, &both!("account/3pid"), threepids::list),
+        at(Method::GET, &alpha!("account/3pid"), threepids::list),
+        at(Method::POST, &both!("account/3pid"), threepids::add_unproved).costs(Login),
+        at(Method::POST, &alpha!("account/3pid"), threepids::add_unproved).costs(Login),
+        at(Method::POST, &both!("account/3pid/add"), threepids::add).costs(Login),
+        at(Method::POST, &both!("account/3pid/bind"), threepids::bind).costs(Login),
+        at(Method::POST, &both!("account/3pid/unbind"), threepids::unbind).costs(Login),
+        at(Method::POST, &both!("account/3pid/delete"), threepids::delete).costs(Login),
+        at(Method::POST, &both!("account/3pid/email/requestToken"), threepids::add_email).costs(Register),
+        at(Method::POST, &both!("account/3pid/msisdn/requestToken"), threepids::add_msisdn).costs(Register),
+        // Where people show what was sent to an address
+        at(Method::GET, &[CONFIRM_PATH], confirm_address::ask).for_people(),
+        at(Method::POST, &[CONFIRM_PATH], confirm_address::confirm).costs(Login).for_people(),
+        at(Method::POST, &[SUBMIT_PATH], threepids::submit_token).costs(Login),
     ]
 }
 
@@ -124,8 +158,8 @@ fn rooms() -> Vec<Endpoint> {
         // Client authentication: account and devices
         at(Method::POST, &["/_matrix/client/v1/login/get_token"], account::login_token),
         at(Method::POST, &both!("account/password"), account::change_password),
+        at(Method::POST, &alpha!("account/password"), account::change_password),
         at(Method::POST, &both!("account/deactivate"), account::deactivate),
-        at(Method::GET, &both!("account/3pid"), account::addresses),
         at(Method::GET, &both!("devices"), devices::list),
         at(Method::GET, &both!("devices/{deviceId}"), devices::get),
         at(Method::PUT, &both!("devices/{deviceId}"), devices::put),

@@ -22,6 +22,7 @@ pub mod rooms;
 pub mod settings;
 pub mod sms;
 pub mod sync;
+pub mod threepids;
 pub mod token;
 pub mod typing;
 pub mod verify;

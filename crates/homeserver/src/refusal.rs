@@ -88,6 +88,22 @@ impl Refusal {
         weak_password => 400 "M_WEAK_PASSWORD";
         /// The state event names an alias that does not lead to the room.
         bad_alias => 400 "M_BAD_ALIAS";
+        /// The address belongs to an account already.
+        threepid_in_use => 400 "M_THREEPID_IN_USE";
+        /// No account has the address.
+        threepid_not_found => 400 "M_THREEPID_NOT_FOUND";
+        /// Nobody has shown that the address is theirs.
+        threepid_auth_failed => 403 "M_THREEPID_AUTH_FAILED";
+        /// The operator does not want the address.
+        threepid_denied => 403 "M_THREEPID_DENIED";
+        /// Nobody can show here that such an address is theirs.
+        threepid_medium_not_supported => 400 "M_THREEPID_MEDIUM_NOT_SUPPORTED";
+        /// The operator does not trust the identity server.
+        server_not_trusted => 400 "M_SERVER_NOT_TRUSTED";
+        /// What was sent to the address is something else.
+        token_incorrect => 400 "M_TOKEN_INCORRECT";
+        /// What was sent to the address is good no more.
+        session_expired => 400 "M_SESSION_EXPIRED";
         /// The server can not do that at the moment; ask again.
         unavailable => 503 "M_UNKNOWN";
     }

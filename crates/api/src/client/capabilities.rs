@@ -1,6 +1,6 @@
 //! `GET /_matrix/client/v3/capabilities`
 
-use homeserver::{Answer, Home, rooms::delayed_events, who::Kind};
+use homeserver::{Answer, Home, rooms::delayed_events, threepids, who::Kind};
 use rules::versions;
 use serde_json::{Map, Value, json};
 
@@ -19,7 +19,7 @@ pub async fn get(home: Home, DeviceOrGuest(who): DeviceOrGuest, _: Plain) -> Ans
         "m.profile_fields": named,
         "m.set_displayname": named,
         "m.set_avatar_url": named,
-        "m.3pid_changes": { "enabled": false },
+        "m.3pid_changes": { "enabled": threepids::own::can_change(&home, &who) },
         "org.matrix.msc4140.delayed_events": {
             "max_delay_ms": delayed_events::DELAY_MS_MAX,
             "max_scheduled": delayed_events::SCHEDULED_MAX,

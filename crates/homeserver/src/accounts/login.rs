@@ -27,6 +27,8 @@ pub struct Wish {
     pub user: Option<String>,
     /// The kind of address that names the user, as in r0.
     pub medium: Option<String>,
+    /// The address, as in r0.
+    pub address: Option<String>,
     /// The password.
     pub password: Option<String>,
     /// The login token.
@@ -66,10 +68,9 @@ async fn by_password(home: &Home, wish: &Wish) -> Answer<OwnedUserId> {
     let wrong = || Refusal::forbidden("Wrong username or password");
     let password = wish.password.as_deref();
     let password = password.ok_or_else(|| Refusal::missing_param("password is missing"))?;
-    if wish.medium.is_some() && wish.identifier.is_none() {
-        return Err(Refusal::forbidden("Nobody here is known by that address: use the username"));
-    }
-    let user_id = names::find(home, wish.identifier.as_ref(), wish.user.as_deref()).await?;
+    let by_address = || Identifier::by_address(wish.medium.clone(), wish.address.clone());
+    let identifier = wish.identifier.clone().or_else(|| wish.medium.as_ref().map(|_| by_address()));
+    let user_id = names::find(home, identifier.as_ref(), wish.user.as_deref()).await?;
     if let Some(user_id) = &user_id {
         attempts::may_guess(home, user_id)?;
     }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use crate::{
     Home,
     refusal::{Answer, Refusal},
+    threepids::{self, Medium},
 };
 
 /// Bytes of a whole user id, with sigil and server name.
@@ -66,13 +67,48 @@ pub struct Identifier {
     pub kind: String,
     /// The localpart or the user id, for `m.id.user`.
     pub user: Option<String>,
+    /// `email` or `msisdn`, for `m.id.thirdparty`.
+    pub medium: Option<String>,
+    /// The address, for `m.id.thirdparty`.
+    pub address: Option<String>,
+    /// Where the number is dialled, for `m.id.phone`.
+    pub country: Option<String>,
+    /// The number, for `m.id.phone`.
+    #[serde(alias = "number")]
+    pub phone: Option<String>,
+}
+
+impl Identifier {
+    /// Whether it is an address, and no name.
+    pub fn is_address(&self) -> bool {
+        self.kind != "m.id.user"
+    }
+
+    /// Whoever has this address.
+    pub fn by_address(medium: Option<String>, address: Option<String>) -> Self {
+        let kind = "m.id.thirdparty".to_owned();
+        Identifier { kind, user: None, medium, address, country: None, phone: None }
+    }
+
+    /// The address in canonical form; none if it is no address at all.
+    fn address(&self) -> Answer<Option<(Medium, String)>> {
+        let missing = |name: &str| Refusal::missing_param(format!("identifier.{name} is missing"));
+        if self.kind == "m.id.phone" {
+            let country = self.country.as_deref().ok_or_else(|| missing("country"))?;
+            let phone = self.phone.as_deref().ok_or_else(|| missing("phone"))?;
+            return Ok(threepids::phone(country, phone).ok().map(|number| (Medium::Msisdn, number)));
+        }
+        let medium = Medium::named(self.medium.as_deref().ok_or_else(|| missing("medium"))?);
+        let address = self.address.as_deref().ok_or_else(|| missing("address"))?;
+        Ok(medium.and_then(|medium| Some((medium, medium.canonical(address)?))))
+    }
 }
 
 /// The account that is meant by `identifier`, or by `user` as in r0; `None` if there is none.
 ///
 /// # Errors
 /// `M_MISSING_PARAM` if nobody is named, `M_UNKNOWN` for a type that the specification does not
-/// have, `M_FORBIDDEN` for addresses and phone numbers, which belong to nobody here.
+/// have.
 pub async fn find(
     home: &Home,
     identifier: Option<&Identifier>,
@@ -80,10 +116,11 @@ pub async fn find(
 ) -> Answer<Option<OwnedUserId>> {
     let name = match identifier {
         None => user,
-        Some(Identifier { kind, user }) => match &**kind {
-            "m.id.user" => user.as_deref(),
+        Some(identifier) => match &*identifier.kind {
+            "m.id.user" => identifier.user.as_deref(),
             "m.id.thirdparty" | "m.id.phone" => {
-                return Err(Refusal::forbidden("Nobody here is known by that address: use the username"));
+                let Some((medium, address)) = identifier.address()? else { return Ok(None) };
+                return threepids::user(home, medium, &address).await;
             }
             _ => return Err(Refusal::unknown("The type of the identifier is none of the specification")),
         },

@@ -12,8 +12,12 @@ use super::{
 use crate::{
     Home,
     refusal::{Answer, Refusal},
+    threepids::{self, Medium, Validated},
     who::Device,
 };
+
+/// The operation of setting a new password.
+pub const PASSWORD_OPERATION: &str = "account/password";
 
 /// Devices deleted at once.
 const DEVICES_MAX: usize = 1_000;
@@ -55,7 +59,7 @@ struct NewPassword {
 /// `M_MISSING_PARAM`, `M_BAD_JSON`, those of [`prove`] and [`passwords::hash`].
 pub async fn change_password(home: &Home, who: &Device, ask: Ask<'_>) -> Answer<()> {
     let wish: NewPassword = ask.read()?;
-    let proof = prove(home, who.user(), "account/password", ask).await?;
+    let proof = prove(home, who.user(), PASSWORD_OPERATION, ask).await?;
     let missing = || Refusal::missing_param("new_password is missing");
     let hash = passwords::hash(home, &wish.new_password.ok_or_else(missing)?).await?;
     let mut batch = Batch::new();
@@ -69,21 +73,66 @@ pub async fn change_password(home: &Home, who: &Device, ask: Ask<'_>) -> Answer<
     Ok(())
 }
 
+/// Gives whoever has an address a new password, and ends all sessions unless told otherwise. Who asks shows
+/// by `auth` that the address is theirs.
+///
+/// # Errors
+/// `M_MISSING_TOKEN` if nobody can show that here, `M_NOT_FOUND` if no account has the address,
+/// `M_MISSING_PARAM`, `M_BAD_JSON`, those of [`uia::prove`] and [`passwords::hash`].
+pub async fn reset_password(home: &Home, ask: Ask<'_>) -> Answer<()> {
+    let media = [(Medium::Email, stages::EMAIL), (Medium::Msisdn, stages::MSISDN)];
+    let can = media.iter().filter(|(medium, _)| medium.can_be_validated(home));
+    let flows: Vec<_> = can.map(|(_, stage)| vec![*stage]).collect();
+    if flows.is_empty() {
+        return Err(Refusal::missing_token("This needs an access token: log in first"));
+    }
+    let wish: NewPassword = ask.read()?;
+    let operation =
+        Operation { name: PASSWORD_OPERATION, body: Some(ask.body), flows, ..Operation::default() };
+    let proof = uia::prove(home, &operation, ask.auth).await?;
+    let missing = || Refusal::missing_param("new_password is missing");
+    let new_password = wish.new_password.ok_or_else(missing)?;
+    let shown = media.iter().find_map(|(_, stage)| Validated::of_fact(proof.object(stage)?));
+    let shown = shown.ok_or_else(|| Refusal::broken("a stage did not say whose address it is"))?;
+    let nobody = || Refusal::not_found("No account here has this address");
+    let user_id = threepids::user(home, shown.medium, &shown.address).await?.ok_or_else(nobody)?;
+    let hash = passwords::hash(home, &new_password).await?;
+    let mut batch = Batch::new();
+    uia::use_up(&mut batch, &proof);
+    shown.use_up(&mut batch);
+    store::accounts::set_password(&mut batch, user_id.as_str(), Some(hash));
+    if wish.logout_devices != Some(false) {
+        closing::all_devices(home, &mut batch, &user_id, None);
+    }
+    home.db.commit(batch).await.map_err(|error| match error {
+        store::Error::Refused { .. } => {
+            Refusal::forbidden("This confirmation has been used already: ask for another one")
+        }
+        error => error.into(),
+    })?;
+    tracing::info!(user = %user_id, medium = shown.medium.as_str(), "password changed by address");
+    Ok(())
+}
+
 #[derive(Deserialize)]
 struct Deactivation {
     erase: Option<bool>,
 }
 
-/// Closes the account of `who` for good.
+/// Closes the account of `who` for good. Answers whether the identity servers at which its addresses are
+/// bound have forgotten them.
 ///
 /// # Errors
 /// `M_BAD_JSON`, those of [`prove`].
-pub async fn deactivate(home: &Home, who: &Device, ask: Ask<'_>) -> Answer<()> {
+pub async fn deactivate(home: &Home, who: &Device, ask: Ask<'_>) -> Answer<bool> {
     let wish: Deactivation = ask.read()?;
+    let id_server = threepids::credentials::id_server(ask.body)?;
     let proof = prove(home, who.user(), "account/deactivate", ask).await?;
+    let farewell = threepids::own::Farewell::of(home, who.user(), id_server).await?;
     let mut batch = Batch::new();
     uia::use_up(&mut batch, &proof);
-    closing::deactivate(home, batch, who.user(), wish.erase == Some(true)).await
+    closing::deactivate(home, batch, who.user(), wish.erase == Some(true)).await?;
+    farewell.say(home, who.user()).await
 }
 
 /// Deletes a device of `who`, whether it is there or not.

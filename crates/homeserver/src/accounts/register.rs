@@ -17,11 +17,15 @@ use crate::{
     Home,
     config::Requirement,
     refusal::{Answer, Refusal},
+    threepids::{self, Medium, Validated},
     who::Kind,
 };
 
 /// Characters of a registration token.
 pub const TOKEN_CHARACTERS_MAX: usize = 64;
+
+/// The operation of making an account.
+pub const OPERATION: &str = "register";
 
 /// What a session remembers of the account that it made.
 const MADE: &str = "user_id";
@@ -90,24 +94,27 @@ pub async fn user(
 }
 
 pub(super) fn operation(home: &Home, address: Option<IpAddr>) -> Operation<'static> {
-    Operation { name: "register", flows: flows(home), address, ..Operation::default() }
+    Operation { name: OPERATION, flows: flows(home), address, ..Operation::default() }
 }
 
 /// What somebody must do to get an account: first what the operator requires, and if that is
 /// nothing, nothing.
 pub(super) fn flows(home: &Home) -> Vec<Vec<&'static str>> {
-    let required = home.config.registration.require.iter().filter_map(|requirement| match requirement {
-        Requirement::Token => Some(stages::REGISTRATION_TOKEN),
-        Requirement::Terms => Some(stages::TERMS),
-        Requirement::Recaptcha => Some(stages::RECAPTCHA),
-        // The start refuses a configuration that has it.
-        Requirement::Email => None,
+    let required = home.config.registration.require.iter().map(|requirement| match requirement {
+        Requirement::Token => stages::REGISTRATION_TOKEN,
+        Requirement::Terms => stages::TERMS,
+        Requirement::Recaptcha => stages::RECAPTCHA,
+        Requirement::Email => stages::EMAIL,
     });
     let mut flow: Vec<_> = required.collect();
     if flow.is_empty() {
         flow.push(stages::DUMMY);
     }
-    vec![flow]
+    // Who wants to may give an address as well; it comes first, so that no flow ends before it.
+    let media = [(Medium::Email, stages::EMAIL), (Medium::Msisdn, stages::MSISDN)];
+    let wanted = media.iter().filter(|(medium, stage)| medium.is_served(home) && !flow.contains(stage));
+    let with_address = wanted.map(|(_, stage)| [&[*stage], &flow[..]].concat()).collect::<Vec<_>>();
+    [vec![flow], with_address].concat()
 }
 
 async fn make(home: &Home, user_id: OwnedUserId, wish: &Wish, proof: &Proof) -> Answer<Registered> {
@@ -125,18 +132,46 @@ async fn make(home: &Home, user_id: OwnedUserId, wish: &Wish, proof: &Proof) -> 
     if let Some(agreed) = proof.object(stages::TERMS) {
         store::accounts::set_agreed(&mut batch, user_id.as_str(), Value::Object(agreed.clone()).to_string());
     }
+    let shown: Vec<_> = [stages::EMAIL, stages::MSISDN]
+        .iter()
+        .filter_map(|stage| Validated::of_fact(proof.object(stage)?))
+        .collect();
+    for validated in &shown {
+        validated.use_up(&mut batch);
+        threepids::own::give(home, &mut batch, &user_id, validated);
+    }
     let session =
         (wish.inhibit_login != Some(true)).then(|| opening::open(home, &mut batch, &user_id, &wish.session));
-    home.db.commit(batch).await.map_err(|error| match error {
-        store::Error::Refused { statement: 0 } => in_use(),
-        store::Error::Refused { statement: 1 } if proof.session.is_some() => {
-            Refusal::unknown("This session is making an account already: ask again")
-        }
-        store::Error::Refused { .. } => Refusal::forbidden("The registration token has been used up"),
-        error => error.into(),
-    })?;
+    if let Err(error) = home.db.commit(batch).await {
+        return Err(why_not(home, &user_id, proof, &shown, error).await?);
+    }
     tracing::info!(user = %user_id, "registered");
     Ok(Registered { user_id, session })
+}
+
+/// Why an account could not be made.
+async fn why_not(
+    home: &Home,
+    user_id: &UserId,
+    proof: &Proof,
+    shown: &[Validated],
+    error: store::Error,
+) -> Answer<Refusal> {
+    match error {
+        store::Error::Refused { statement: 0 } => return Ok(in_use()),
+        store::Error::Refused { statement: 1 } if proof.session.is_some() => {
+            return Ok(Refusal::unknown("This session is making an account already: ask again"));
+        }
+        store::Error::Refused { .. } => {}
+        error => return Ok(error.into()),
+    }
+    for validated in shown {
+        let refusal = threepids::own::why_not(home, user_id, validated).await?;
+        if refusal.errcode == "M_THREEPID_IN_USE" {
+            return Ok(refusal);
+        }
+    }
+    Ok(Refusal::forbidden("The registration token or the confirmation of the address has been used up"))
 }
 
 /// Answers a request again whose answer may have been lost.
@@ -239,7 +274,11 @@ pub async fn open_session(
     Ok(opened.access_token)
 }
 
-pub(super) fn must_be_open(home: &Home) -> Answer<()> {
+/// Refuses to make accounts if the operator wants none.
+///
+/// # Errors
+/// `M_FORBIDDEN`
+pub(crate) fn must_be_open(home: &Home) -> Answer<()> {
     if home.config.registration.enabled {
         return Ok(());
     }

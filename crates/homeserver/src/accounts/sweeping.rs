@@ -5,7 +5,7 @@ use std::time::Duration;
 use store::Batch;
 
 use super::uia::SESSION_LIFE_MS;
-use crate::{Home, refusal::Answer, rooms};
+use crate::{Home, refusal::Answer, rooms, threepids};
 
 /// How often it is swept.
 const SWEPT_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -40,6 +40,7 @@ pub async fn sweep(home: &Home) -> Answer<()> {
     let mut batch = Batch::new();
     store::uia::sweep(&mut batch, now_ms - SESSION_LIFE_MS);
     store::openid::sweep(&mut batch, now_ms);
+    store::threepids::sweep(&mut batch, now_ms - 2 * threepids::sessions::SESSION_LIFE_MS);
     store::tokens::sweep(&mut batch, now_ms - EXPIRED_KEPT_MS);
     rooms::delayed_events::sweep(&mut batch, now_ms);
     home.db.commit(batch).await?;

@@ -7,7 +7,7 @@ use ruma::UserId;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Failed, captcha, session::Session};
+use super::{Failed, address, captcha, session::Session};
 use crate::{
     Home,
     accounts::{
@@ -16,6 +16,7 @@ use crate::{
         passwords, register,
     },
     refusal::{Answer, Refusal},
+    threepids::Medium,
 };
 
 /// `m.login.dummy`: nothing to prove.
@@ -29,6 +30,10 @@ pub const TERMS: &str = "m.login.terms";
 
 /// `m.login.token`: a login token of the account.
 pub const TOKEN: &str = "m.login.token";
+/// `m.login.email.identity`: a mail address that is theirs.
+pub const EMAIL: &str = "m.login.email.identity";
+/// `m.login.msisdn`: a phone number that is theirs.
+pub const MSISDN: &str = "m.login.msisdn";
 /// `m.login.recaptcha`: a captcha was solved.
 pub const RECAPTCHA: &str = "m.login.recaptcha";
 /// `m.oauth`: the action was approved on a page of this server.
@@ -77,12 +82,14 @@ pub(super) struct Stage {
 }
 
 /// All stages.
-static STAGES: [Stage; 7] = [
+static STAGES: [Stage; 9] = [
     both(DUMMY, |_| async { Ok(Found::Done(Value::Null)) }.boxed()),
     both(PASSWORD, |ask| password(ask).boxed()),
     both(REGISTRATION_TOKEN, |ask| registration_token(ask).boxed()),
     both(TOKEN, |ask| login_tokens::stage(ask).boxed()),
     both(TERMS, |ask| async { Ok(Found::Done(versions(ask.home))) }.boxed()),
+    Stage { name: EMAIL, request: |ask| address::check(ask, Medium::Email).boxed(), form: None },
+    Stage { name: MSISDN, request: |ask| address::check(ask, Medium::Msisdn).boxed(), form: None },
     both(RECAPTCHA, |ask| captcha::check(ask).boxed()),
     // Who has an access token does not approve by that alone: the page asks for the password.
     Stage { name: OAUTH, request: |_| elsewhere().boxed(), form: Some(|ask| password(ask).boxed()) },
@@ -152,6 +159,8 @@ async fn password(ask: Ask<'_>) -> Result<Found, Failed> {
     let hash = account.and_then(|account| account.password_hash).filter(|_| named.as_deref() == Some(user));
     if passwords::verify(home, &auth.password, hash).await? {
         Ok(Found::Done(Value::Null))
+    } else if named.is_none() && auth.identifier.is_some_and(|identifier| identifier.is_address()) {
+        Err(Refusal::forbidden("No account here has this address").into())
     } else {
         attempts::was_wrong(home, user);
         Err(Failed::Again("M_FORBIDDEN", "Wrong password"))
