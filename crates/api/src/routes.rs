@@ -1,5 +1,7 @@
 //! Every endpoint on one line, in the order of the specification's chapters.
 
+mod legacy;
+
 use homeserver::{
     limits::Class::{Create, Invite, Join, Login, Register, Search, Send},
     threepids::request::{CONFIRM_PATH, SUBMIT_PATH},
@@ -9,10 +11,12 @@ use http::Method;
 use crate::{
     client::{
         account, account_data, admin, capabilities, confirm_address, create_room, delayed_events, devices,
-        directory, filter, legacy, membership, messages, mutual_rooms, openid, presence, profile,
-        public_rooms, push, receipts, registration, relations, report_content, room_event, room_send,
-        room_state, room_summary, room_upgrade, session, sync, third_party, threepids, typing,
-        user_directory, versions, voip, well_known,
+        directory, filter,
+        legacy::{rooms as old_rooms, sync as old_sync},
+        membership, messages, mutual_rooms, openid, presence, profile, public_rooms, push, receipts,
+        registration, relations, report_content, room_event, room_send, room_state, room_summary,
+        room_upgrade, session, sync, third_party, threepids, typing, user_directory, versions, voip,
+        well_known,
     },
     endpoint::{Endpoint, at, endpoint},
     pages::{front, login, register, stage},
@@ -25,25 +29,10 @@ macro_rules! both {
     };
 }
 
-/// The path of an endpoint of 2015, version 1.
-macro_rules! old {
-    ($path:literal) => {
-        [concat!("/_matrix/client/api/v1/", $path)]
-    };
-}
-
-/// The paths of an endpoint of 2015, version 2. The prose of its specification has one of the prefixes,
-/// the description of its registration the other.
-macro_rules! alpha {
-    ($path:literal) => {
-        [concat!("/_matrix/client/v2_alpha/", $path), concat!("/_matrix/client/api/v2_alpha/", $path)]
-    };
-}
-
 /// All endpoints.
 pub fn routes() -> Vec<Endpoint> {
-    let chapters = [sessions(), addresses(), events(), rooms(), people(), other_modules(), pages()];
-    chapters.into_iter().flatten().collect()
+    let today = [sessions(), addresses(), events(), rooms(), people(), other_modules(), pages()];
+    today.into_iter().flatten().chain(legacy::api_of_2015()).collect()
 }
 
 /// The foundations: standards, discovery, and how clients authenticate.
@@ -70,16 +59,6 @@ fn sessions() -> Vec<Endpoint> {
         at(Method::POST, &both!("logout"), session::logout),
         at(Method::POST, &both!("logout/all"), session::logout_all),
         endpoint(session::whoami),
-        // The same in the API of 2015
-        at(Method::GET, &old!("register"), legacy::registration::flows),
-        at(Method::POST, &old!("register"), legacy::registration::register).costs(Register),
-        at(Method::POST, &alpha!("register"), registration::register).costs(Register),
-        at(Method::GET, &old!("login"), legacy::login::flows),
-        at(Method::POST, &old!("login"), legacy::login::login).costs(Login),
-        at(Method::POST, &old!("tokenrefresh"), legacy::login::refresh),
-        at(Method::GET, &alpha!("login"), legacy::login::flows),
-        at(Method::POST, &alpha!("login"), legacy::login::login).costs(Login),
-        at(Method::POST, &alpha!("tokenrefresh"), legacy::login::refresh),
     ]
 }
 
@@ -96,9 +75,7 @@ fn addresses() -> Vec<Endpoint> {
             .costs(Register),
         // Client authentication: adding account administrative contact information
         at(Method::GET, &both!("account/3pid"), threepids::list),
-        at(Method::GET, &alpha!("account/3pid"), threepids::list),
         at(Method::POST, &both!("account/3pid"), threepids::add_unproved).costs(Login),
-        at(Method::POST, &alpha!("account/3pid"), threepids::add_unproved).costs(Login),
         at(Method::POST, &both!("account/3pid/add"), threepids::add).costs(Login),
         at(Method::POST, &both!("account/3pid/bind"), threepids::bind).costs(Login),
         at(Method::POST, &both!("account/3pid/unbind"), threepids::unbind).costs(Login),
@@ -120,6 +97,9 @@ fn events() -> Vec<Endpoint> {
         at(Method::GET, &both!("user/{user_id}/filter/{filter_id}"), filter::get),
         // Syncing
         at(Method::GET, &both!("sync"), sync::get),
+        at(Method::GET, &both!("events"), old_sync::events_v3),
+        at(Method::GET, &both!("initialSync"), old_sync::initial_v3).costs(Search),
+        at(Method::GET, &both!("events/{event_id}"), old_sync::event_v3),
         // Getting events for a room
         endpoint(room_event::get),
         at(Method::GET, &both!("rooms/{room_id}/joined_members"), room_state::joined_members),
@@ -128,6 +108,7 @@ fn events() -> Vec<Endpoint> {
         at(Method::GET, &both!("rooms/{room_id}/state/{event_type}"), room_state::one),
         at(Method::GET, &both!("rooms/{room_id}/state/{event_type}/"), room_state::one),
         at(Method::GET, &both!("rooms/{room_id}/state/{event_type}/{state_key}"), room_state::one),
+        at(Method::GET, &both!("rooms/{room_id}/initialSync"), old_rooms::initial_sync_v3),
         endpoint(messages::get),
         endpoint(room_event::by_timestamp),
         endpoint(room_event::context),
@@ -158,7 +139,6 @@ fn rooms() -> Vec<Endpoint> {
         // Client authentication: account and devices
         at(Method::POST, &["/_matrix/client/v1/login/get_token"], account::login_token),
         at(Method::POST, &both!("account/password"), account::change_password),
-        at(Method::POST, &alpha!("account/password"), account::change_password),
         at(Method::POST, &both!("account/deactivate"), account::deactivate),
         at(Method::GET, &both!("devices"), devices::list),
         at(Method::GET, &both!("devices/{deviceId}"), devices::get),

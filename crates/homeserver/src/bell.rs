@@ -4,7 +4,7 @@
 //! only that something happened; the woken one looks for itself, from its own position on. The writer
 //! orders a ring before a position is published ([`Bell::ring_later`]), and [`ringing`] sounds it after.
 
-use std::sync::Arc;
+use std::{hash::Hash, sync::Arc};
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
@@ -14,9 +14,10 @@ use tokio::sync::{Notify, futures::OwnedNotified, mpsc};
 
 use crate::rooms::Room;
 
-/// Who waits, by user, and what is to be rung.
+/// Who waits, by user or by the room that is looked into, and what is to be rung.
 pub struct Bell {
     waiting: DashMap<OwnedUserId, Waiting>,
+    looking_in: DashMap<i64, Waiting>,
     orders: mpsc::UnboundedSender<Order>,
     to_ring: Mutex<Option<mpsc::UnboundedReceiver<Order>>>,
 }
@@ -40,7 +41,12 @@ struct Order {
 impl Default for Bell {
     fn default() -> Self {
         let (orders, to_ring) = mpsc::unbounded_channel();
-        Bell { waiting: DashMap::new(), orders, to_ring: Mutex::new(Some(to_ring)) }
+        Bell {
+            waiting: DashMap::new(),
+            looking_in: DashMap::new(),
+            orders,
+            to_ring: Mutex::new(Some(to_ring)),
+        }
     }
 }
 
@@ -50,7 +56,15 @@ impl Bell {
     pub fn listen<'a>(&'a self, user: &UserId) -> Ear<'a> {
         let mut waiting = self.waiting.entry(user.to_owned()).or_default();
         waiting.listeners += 1;
-        Ear { bell: self, user: user.to_owned(), sound: waiting.sound.clone() }
+        Ear { bell: self, whose: Whose::User(user.to_owned()), sound: waiting.sound.clone() }
+    }
+
+    /// Begins to listen for what happens in the room with the key `room`, for who looks in without being
+    /// a member.
+    pub fn listen_in(&self, room: i64) -> Ear<'_> {
+        let mut waiting = self.looking_in.entry(room).or_default();
+        waiting.listeners += 1;
+        Ear { bell: self, whose: Whose::Room(room), sound: waiting.sound.clone() }
     }
 
     /// Wakes whoever waits as `user`.
@@ -66,8 +80,12 @@ impl Bell {
         let _ = self.orders.send(Order { pos, room, users });
     }
 
-    /// Wakes the members of a room; goes through whichever are fewer, those or all who wait.
+    /// Wakes the members of a room and who looks in; goes through whichever are fewer, the members or all
+    /// who wait.
     pub fn ring_room(&self, room: &Room) {
+        if let Some(waiting) = self.looking_in.get(&room.key) {
+            waiting.sound.notify_waiters();
+        }
         room.with_joined_here(|joined| {
             if self.waiting.len() < joined.len() {
                 let concerned = self.waiting.iter().filter(|waiting| joined.contains(waiting.key()));
@@ -85,7 +103,8 @@ impl Bell {
 
     /// How many wait.
     pub fn listeners(&self) -> usize {
-        self.waiting.iter().map(|waiting| waiting.listeners).sum()
+        let members: usize = self.waiting.iter().map(|waiting| waiting.listeners).sum();
+        members + self.looking_in.iter().map(|waiting| waiting.listeners).sum::<usize>()
     }
 }
 
@@ -108,8 +127,14 @@ pub async fn ringing(bell: &Bell, db: &Db) {
 /// Somebody who listens; gone when dropped.
 pub struct Ear<'a> {
     bell: &'a Bell,
-    user: OwnedUserId,
+    whose: Whose,
     sound: Arc<Notify>,
+}
+
+/// What somebody listens for.
+enum Whose {
+    User(OwnedUserId),
+    Room(i64),
 }
 
 impl Ear<'_> {
@@ -121,9 +146,16 @@ impl Ear<'_> {
 
 impl Drop for Ear<'_> {
     fn drop(&mut self) {
-        if let Some(mut waiting) = self.bell.waiting.get_mut(&self.user) {
-            waiting.listeners -= 1;
+        match &self.whose {
+            Whose::User(user) => leave(&self.bell.waiting, user),
+            Whose::Room(room) => leave(&self.bell.looking_in, room),
         }
-        self.bell.waiting.remove_if(&self.user, |_, waiting| waiting.listeners == 0);
     }
+}
+
+fn leave<K: Eq + Hash>(all: &DashMap<K, Waiting>, key: &K) {
+    if let Some(mut waiting) = all.get_mut(key) {
+        waiting.listeners -= 1;
+    }
+    all.remove_if(key, |_, waiting| waiting.listeners == 0);
 }

@@ -1,5 +1,7 @@
 //! Presence: who is about, as far as their clients say and their syncs show.
 
+mod list;
+
 use std::{collections::HashSet, time::Duration};
 
 use ruma::{OwnedUserId, UserId, presence::PresenceState};
@@ -16,6 +18,8 @@ use crate::{
     },
     who::Device,
 };
+
+pub use list::{change as change_list, content_2015, event_2015, list as of_list, status};
 
 /// A room with more members of this server than that does not carry presence: with every user's coming
 /// and going told to everybody, the cost would grow with the square of its size.
@@ -36,6 +40,10 @@ const SYNC_NOTED_MS: i64 = 10_000;
 /// How often changes are told: those of many at once wake everybody once.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// What v1 of 2015 has beside the states of today: online, and wishing to be spoken to. Others are told
+/// that the user is online.
+pub const FREE_FOR_CHAT: &str = "free_for_chat";
+
 /// Changes that are told and kept at once; of the others clients learn with their next sync.
 const CHANGES_MAX: usize = 1_000;
 
@@ -45,7 +53,7 @@ const STATUS_BYTES_MAX: usize = 4_096;
 /// What is known of somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Presence {
-    /// `online`, `unavailable` or `offline`.
+    /// `online`, `unavailable`, `offline`, or [`FREE_FOR_CHAT`].
     pub state: PresenceState,
     /// What the user says about it.
     pub status_msg: Option<String>,
@@ -59,9 +67,9 @@ impl Presence {
     /// The content of an `m.presence` event.
     pub fn content(&self, now_ms: i64) -> Value {
         let ago_ms = now_ms.saturating_sub(self.last_active_ts).max(0);
-        let active = self.state == PresenceState::Online && ago_ms < ACTIVE_MS;
+        let active = self.is_about() && ago_ms < ACTIVE_MS;
         let mut content = json!({
-            "presence": self.state.as_str(),
+            "presence": if self.is_about() { "online" } else { self.state.as_str() },
             "last_active_ago": ago_ms,
             "currently_active": active,
         });
@@ -69,6 +77,11 @@ impl Presence {
             content["status_msg"] = status_msg.clone().into();
         }
         content
+    }
+
+    /// Whether the user is online, in whatever mood.
+    fn is_about(&self) -> bool {
+        !matches!(self.state, PresenceState::Offline | PresenceState::Unavailable)
     }
 }
 
@@ -104,8 +117,10 @@ pub fn acts(home: &Home, user: &UserId) {
         return;
     }
     known.last_active_ts = now_ms;
-    let changed = known.state != PresenceState::Online;
-    known.state = PresenceState::Online;
+    let changed = !known.is_about();
+    if changed {
+        known.state = PresenceState::Online;
+    }
     home.ephemera.set_presence(user, known, changed);
 }
 
@@ -144,24 +159,31 @@ pub async fn get(home: &Home, who: &Device, user: &UserId) -> Answer<Value> {
     if user != who.user() && !shares_room(home, who.user(), user).await? {
         return Err(Refusal::forbidden("You share no room with this user"));
     }
-    let now_ms = home.clock.now_ms();
-    if let Some(known) = home.ephemera.presence(user) {
-        return Ok(known.content(now_ms));
-    }
-    // Not about since the server started.
-    let stored = store::presence::get(&home.db, user.as_str()).await?;
-    Ok(match stored {
-        Some(stored) => Presence {
-            state: PresenceState::Offline,
-            status_msg: stored.status_msg,
-            last_active_ts: stored.last_active_ts,
-            last_sync_ms: 0,
-        }
-        .content(now_ms),
+    Ok(match known(home, user).await? {
+        Some(known) => known.content(home.clock.now_ms()),
         None => json!({ "presence": "offline" }),
     })
 }
 
+/// What is known of `user`, if anything; whether anybody may learn of it is decided elsewhere.
+async fn known(home: &Home, user: &UserId) -> Answer<Option<Presence>> {
+    if let Some(known) = home.ephemera.presence(user) {
+        return Ok(Some(known));
+    }
+    // Not about since the server started.
+    let stored = store::presence::get(&home.db, user.as_str()).await?;
+    Ok(stored.map(|stored| Presence {
+        state: PresenceState::Offline,
+        status_msg: stored.status_msg,
+        last_active_ts: stored.last_active_ts,
+        last_sync_ms: 0,
+    }))
+}
+
+/// Whether `one` may know of the presence of `other`, by a room that both are in.
+///
+/// # Errors
+/// If the database does not answer.
 async fn shares_room(home: &Home, one: &UserId, other: &UserId) -> Answer<bool> {
     let (ones, others) = (memberships::of_user(home, one).await?, memberships::of_user(home, other).await?);
     let is_joined = |member: &&Member| member.membership == "join";

@@ -5,7 +5,7 @@
 //! brings along are taken from the server whenever they are read, with the user's actions and whether
 //! they are on, so that a later version of the specification reaches old accounts too.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ruma::{
     OwnedRoomId, OwnedUserId, UserId,
@@ -43,12 +43,29 @@ const RULE_ID_BYTES_MAX: usize = 255;
 /// Conditions, or actions, of one rule.
 const PARTS_MAX: usize = 32;
 
+/// Profile tags for which a user has rules.
+const PROFILE_TAGS_MAX: usize = 20;
+
+/// Bytes of a profile tag.
+const PROFILE_TAG_BYTES_MAX: usize = 32;
+
 /// How often a change is tried anew because another came between.
 const ATTEMPTS_MAX: usize = 8;
+
+/// For which of a user's clients a rule is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// For all.
+    Global,
+    /// For those that gave themselves this `profile_tag` (API v1 of 2015).
+    Device(String),
+}
 
 /// What a rule is known by.
 #[derive(Clone, Debug)]
 pub struct Name {
+    /// For which clients.
+    pub scope: Scope,
     /// Which kind of rule.
     pub kind: RuleKind,
     /// `rule_id`
@@ -59,12 +76,16 @@ impl Name {
     /// A rule by the parts of a path.
     ///
     /// # Errors
-    /// `M_INVALID_PARAM` if there is no such kind.
-    pub fn new(kind: &str, rule_id: String) -> Answer<Self> {
+    /// `M_INVALID_PARAM` if there is no such kind or the profile tag is too long.
+    pub fn new(scope: Scope, kind: &str, rule_id: String) -> Answer<Self> {
+        if matches!(&scope, Scope::Device(tag) if tag.is_empty() || tag.len() > PROFILE_TAG_BYTES_MAX) {
+            let message = format!("A profile tag has 1 to {PROFILE_TAG_BYTES_MAX} bytes");
+            return Err(Refusal::invalid_param(message));
+        }
         if !KINDS.contains(&kind) {
             return Err(Refusal::invalid_param(format!("The kinds of push rules are {}", KINDS.join(", "))));
         }
-        Ok(Name { kind: RuleKind::from(kind), rule_id })
+        Ok(Name { scope, kind: RuleKind::from(kind), rule_id })
     }
 }
 
@@ -85,21 +106,67 @@ pub async fn rules(home: &Home, user: &UserId) -> Answer<Arc<Ruleset>> {
     Ok(settings::of(home, user).await?.push_rules.clone())
 }
 
-/// Reads what is kept of the rules of `user`.
-pub(crate) fn read(user: &UserId, content: Option<&str>) -> Ruleset {
-    #[derive(Deserialize)]
-    struct Content {
-        global: Ruleset,
-    }
-    let defaults = rules::push::default_rules(user);
-    // Rules that can not be read any more must not keep a user from being notified at all.
-    match content.and_then(|content| serde_json::from_str::<Content>(content).ok()) {
-        Some(Content { mut global }) => {
-            global.update_with_server_default(defaults);
-            global
+/// All the rules that are kept of a user.
+#[derive(Deserialize)]
+struct Kept {
+    global: Ruleset,
+    /// By profile tag.
+    #[serde(default)]
+    device: BTreeMap<String, Ruleset>,
+}
+
+impl Kept {
+    fn read(user: &UserId, content: Option<&str>) -> Self {
+        let defaults = rules::push::default_rules(user);
+        // Rules that can not be read any more must not keep a user from being notified at all.
+        match content.and_then(|content| serde_json::from_str::<Kept>(content).ok()) {
+            Some(mut kept) => {
+                kept.global.update_with_server_default(defaults);
+                kept
+            }
+            None => Kept { global: defaults, device: BTreeMap::new() },
         }
-        None => defaults,
     }
+
+    /// The content of the account data.
+    fn content(&self) -> Value {
+        let mut content = json!({ "global": global(&self.global) });
+        if !self.device.is_empty() {
+            content["device"] = self.by_tag();
+        }
+        content
+    }
+
+    fn by_tag(&self) -> Value {
+        self.device.iter().map(|(tag, rules)| (tag.clone(), global(rules))).collect()
+    }
+
+    /// The rules of a scope, to change them.
+    fn of(&mut self, scope: &Scope) -> &mut Ruleset {
+        match scope {
+            Scope::Global => &mut self.global,
+            Scope::Device(tag) => self.device.entry(tag.clone()).or_default(),
+        }
+    }
+
+    async fn load(home: &Home, user: &UserId) -> Answer<Self> {
+        let content = stored::get(&home.db, user.as_str(), stored::GLOBAL, ACCOUNT_DATA_TYPE).await?;
+        Ok(Kept::read(user, content.as_deref()))
+    }
+}
+
+/// Reads what is kept of the rules of `user` for all clients.
+pub(crate) fn read(user: &UserId, content: Option<&str>) -> Ruleset {
+    Kept::read(user, content).global
+}
+
+/// The rules of `user` as v1 of 2015 has them: `global`, and in `device` those by profile tag.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn by_scope(home: &Home, user: &UserId) -> Answer<Value> {
+    let kept = Kept::load(home, user).await?;
+    Ok(json!({ "device": kept.by_tag(), "global": global(&kept.global) }))
 }
 
 /// Push rules as clients get them. All kinds, those without a rule too: not every client takes their
@@ -119,7 +186,12 @@ pub fn global(rules: &Ruleset) -> Value {
 /// # Errors
 /// `M_NOT_FOUND`
 pub async fn rule(home: &Home, who: &Device, name: &Name) -> Answer<Value> {
-    let mut all = global(&*rules(home, who.user()).await?);
+    let mut all = match &name.scope {
+        Scope::Global => global(&*rules(home, who.user()).await?),
+        Scope::Device(tag) => {
+            Kept::load(home, who.user()).await?.device.get(tag).map(global).ok_or_else(unknown)?
+        }
+    };
     let of_kind = all.get_mut(name.kind.as_str()).and_then(Value::as_array_mut);
     let found = of_kind.into_iter().flatten().find(|rule| rule["rule_id"] == *name.rule_id);
     found.map(Value::take).ok_or_else(unknown)
@@ -150,7 +222,7 @@ pub async fn set_rule(
         return Err(not_inserted(&InsertPushRuleError::UnknownRuleId));
     }
     let new = new_rule(name, said)?;
-    change(home, who, |rules| {
+    change(home, who, &name.scope, |rules| {
         let known = rules.get(name.kind.clone(), &name.rule_id);
         let enabled = known.map(|rule| rule.enabled());
         if enabled.is_some() && (after.is_some() || before.is_some()) {
@@ -238,7 +310,7 @@ fn not_removed(error: &RemovePushRuleError) -> Refusal {
 /// # Errors
 /// `M_NOT_FOUND`, `M_INVALID_PARAM` for one of the server's own.
 pub async fn remove_rule(home: &Home, who: &Device, name: &Name) -> Answer<()> {
-    change(home, who, |rules| {
+    change(home, who, &name.scope, |rules| {
         rules.remove(name.kind.clone(), &name.rule_id).map_err(|error| not_removed(&error))
     })
     .await
@@ -249,7 +321,7 @@ pub async fn remove_rule(home: &Home, who: &Device, name: &Name) -> Answer<()> {
 /// # Errors
 /// `M_NOT_FOUND`
 pub async fn set_enabled(home: &Home, who: &Device, name: &Name, enabled: bool) -> Answer<()> {
-    change(home, who, |rules| {
+    change(home, who, &name.scope, |rules| {
         rules.set_enabled(name.kind.clone(), &name.rule_id, enabled).map_err(|_| unknown())
     })
     .await
@@ -261,20 +333,29 @@ pub async fn set_enabled(home: &Home, who: &Device, name: &Name, enabled: bool) 
 /// `M_NOT_FOUND`, `M_TOO_LARGE`
 pub async fn set_actions(home: &Home, who: &Device, name: &Name, actions: Vec<Action>) -> Answer<()> {
     check_actions(&actions)?;
-    change(home, who, |rules| {
+    change(home, who, &name.scope, |rules| {
         rules.set_actions(name.kind.clone(), &name.rule_id, actions.clone()).map_err(|_| unknown())
     })
     .await
 }
 
 /// Changes the rules of a user: all at once, on what they are when it is written.
-async fn change(home: &Home, who: &Device, change: impl Fn(&mut Ruleset) -> Answer<()>) -> Answer<()> {
+async fn change(
+    home: &Home,
+    who: &Device,
+    scope: &Scope,
+    change: impl Fn(&mut Ruleset) -> Answer<()>,
+) -> Answer<()> {
     let user = who.user();
     for _ in 0..ATTEMPTS_MAX {
         let before = stored::get(&home.db, user.as_str(), stored::GLOBAL, ACCOUNT_DATA_TYPE).await?;
-        let mut rules = read(user, before.as_deref());
-        change(&mut rules)?;
-        let after = json!({ "global": global(&rules) }).to_string();
+        let mut kept = Kept::read(user, before.as_deref());
+        change(kept.of(scope))?;
+        kept.device.retain(|_, rules| rules.iter().next().is_some());
+        if kept.device.len() > PROFILE_TAGS_MAX {
+            return Err(Refusal::too_large(format!("Push rules are for at most {PROFILE_TAGS_MAX} tags")));
+        }
+        let after = kept.content().to_string();
         if before.as_ref() == Some(&after) {
             return Ok(());
         }

@@ -9,6 +9,31 @@ use serde_json::value::RawValue;
 
 use crate::event::Event;
 
+/// The forms in which events go out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// As clients get events since v2_alpha: with `sender`, and what a server adds in `unsigned`.
+    #[default]
+    Client,
+    /// As clients of the API v1 of 2015 got them: with `user_id`, and what a server adds beside it.
+    V1,
+    /// As servers exchange them.
+    Pdu,
+}
+
+impl Format {
+    /// The event in this form. For servers it is whole, for clients `with_room_id` or without.
+    pub fn write(self, out: &mut String, event: &Event, unsigned: &Unsigned<'_>, with_room_id: bool) {
+        match self {
+            Format::Client => {
+                write_client_event(out, event, unsigned.to_json().as_deref(), with_room_id);
+            }
+            Format::V1 => write_v1_event(out, event, unsigned, with_room_id),
+            Format::Pdu => out.push_str(federation_event(event, unsigned.to_json().as_deref()).get()),
+        }
+    }
+}
+
 /// The event as a client gets it (`ClientEvent`), with `room_id` or, as in `/sync`, without.
 ///
 /// `unsigned` is a JSON object, as [`Unsigned::to_json`] writes it. `redacts` of a redaction stands both at the
@@ -43,6 +68,41 @@ pub fn write_client_event(out: &mut String, event: &Event, unsigned: Option<&str
     out.push('}');
 }
 
+/// The event as clients of the API v1 of 2015 get it, appended to a document that is being written.
+///
+/// Spec: «Differences between /v1 and /v2 events» of 2015. `sender` is called `user_id`; of what a server
+/// adds, what was known in 2015 stands at the top, and there is no `unsigned`.
+pub fn write_v1_event(out: &mut String, event: &Event, unsigned: &Unsigned<'_>, with_room_id: bool) {
+    out.push_str(r#"{"content":"#);
+    out.push_str(event.content_str());
+    if let Some(age_ms) = unsigned.age_ms {
+        push_number(out, r#","age":"#, age_ms);
+    }
+    push_string(out, r#","event_id":"#, event.event_id().as_str());
+    push_json(out, r#","invite_room_state":"#, unsigned.invite_room_state_json);
+    push_number(out, r#","origin_server_ts":"#, event.origin_server_ts().0.into());
+    push_json(out, r#","prev_content":"#, unsigned.prev_content_json);
+    push_json(out, r#","redacted_because":"#, unsigned.redacted_because_json);
+    if let Some(redacts) = event.redacts() {
+        push_string(out, r#","redacts":"#, redacts.as_str());
+    }
+    if let Some(replaces_state) = unsigned.replaces_state {
+        push_string(out, r#","replaces_state":"#, replaces_state.as_str());
+    }
+    if with_room_id {
+        push_string(out, r#","room_id":"#, event.room_id().as_str());
+    }
+    if let Some(state_key) = event.state_key() {
+        push_string(out, r#","state_key":"#, state_key);
+    }
+    if let Some(transaction_id) = unsigned.transaction_id {
+        push_string(out, r#","transaction_id":"#, transaction_id);
+    }
+    push_string(out, r#","type":"#, event.event_type());
+    push_string(out, r#","user_id":"#, event.sender().as_str());
+    out.push('}');
+}
+
 /// The event as servers exchange it (`event_format: federation`), with `unsigned` if there is any.
 pub fn federation_event(event: &Event, unsigned: Option<&str>) -> Box<RawValue> {
     let json = event.json_str();
@@ -61,6 +121,23 @@ pub fn stripped_state(event: &Event) -> Box<RawValue> {
     push_string(&mut out, r#","type":"#, event.event_type());
     out.push('}');
     raw(out)
+}
+
+/// Stripped state as it was in 2015, as a JSON list: events of `content`, `state_key` and `type`.
+pub fn stripped_state_v1<'a>(events: impl IntoIterator<Item = &'a Event>) -> String {
+    let mut out = String::from("[");
+    for event in events {
+        if out.len() > 1 {
+            out.push(',');
+        }
+        out.push_str(r#"{"content":"#);
+        out.push_str(event.content_str());
+        push_string(&mut out, r#","state_key":"#, event.state_key().unwrap_or_default());
+        push_string(&mut out, r#","type":"#, event.event_type());
+        out.push('}');
+    }
+    out.push(']');
+    out
 }
 
 /// What a server adds to an event on the way out; nothing of it is signed.

@@ -51,3 +51,27 @@ pub async fn get(db: &Db, user_id: &str) -> Result<Option<StoredPresence>> {
     )
     .await
 }
+
+/// Puts `followed` on the presence list of `user_id`, if it is not there already.
+pub fn follow(batch: &mut Batch, user_id: &str, followed: &str) {
+    batch.run(
+        "INSERT INTO presence_list (user_id, followed) VALUES ($1, $2)
+         ON CONFLICT (user_id, followed) DO NOTHING",
+        vec![user_id.to_owned().into(), followed.to_owned().into()],
+    );
+}
+
+/// Takes `followed` off the presence list of `user_id`.
+pub fn unfollow(batch: &mut Batch, user_id: &str, followed: &str) {
+    batch.run(
+        "DELETE FROM presence_list WHERE user_id = $1 AND followed = $2",
+        vec![user_id.to_owned().into(), followed.to_owned().into()],
+    );
+}
+
+/// Who is on the presence list of `user_id`.
+pub async fn list(db: &Db, user_id: &str) -> Result<Vec<String>> {
+    let sql = "SELECT followed FROM presence_list WHERE user_id = $1 ORDER BY followed";
+    let rows = db.rows::<(String,)>(sql, &[user_id.into()]).await?;
+    Ok(rows.into_iter().map(|(followed,)| followed).collect())
+}

@@ -4,7 +4,7 @@ use homeserver::{
     Answer, Home, Token,
     rooms::{
         messages::{self, Wanted},
-        show,
+        show::{self, Form},
     },
 };
 use rules::filter::EventFilter;
@@ -22,8 +22,9 @@ pub async fn get(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: v3::Request
         to: token(ask.to.as_deref())?,
         limit: usize::try_from(ask.limit).unwrap_or(usize::MAX),
         filter: &filter,
+        form: Form::whole(Some(who.device())),
     };
-    let page = messages::page(&home, who.user(), who.device(), wanted).await?;
+    let page = messages::page(&home, who.user(), wanted).await?;
     let mut out = format!(r#"{{"start":"{}""#, page.start);
     if let Some(end) = page.end {
         out.push_str(&format!(r#","end":"{end}""#));

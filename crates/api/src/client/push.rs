@@ -2,7 +2,7 @@
 
 use homeserver::{
     Answer, Home,
-    push::{self, Name},
+    push::{self, Name, Scope},
     who::Device,
 };
 use ruma::{api::client::push::get_pushers, push::Action};
@@ -22,8 +22,12 @@ pub async fn global_rules(home: Home, who: Device, _: Plain) -> Answer<Json> {
     Json::of(&push::global(&*push::rules(&home, who.user()).await?))
 }
 
-fn name(ask: &Plain) -> Answer<Name> {
-    Name::new(&ask.path::<String>(0)?, ask.path(1)?)
+/// The rule that a path ends with: its kind and id, in 2015 also the profile tag before them.
+pub(super) fn name(ask: &Plain) -> Answer<Name> {
+    match ask.path.get(2) {
+        None => Name::new(Scope::Global, &ask.path::<String>(0)?, ask.path(1)?),
+        Some(rule_id) => Name::new(Scope::Device(ask.path(0)?), &ask.path::<String>(1)?, rule_id.clone()),
+    }
 }
 
 /// `GET /_matrix/client/v3/pushrules/global/{kind}/{ruleId}`

@@ -25,7 +25,7 @@ pub async fn send(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> 
         let wish = Wish { room_id, event_type, state_key: None, content, delay_ms, txn };
         return delayed_events::keep(&home, &who, wish).await;
     }
-    sent(send::send(&home, &who, &room_id, &event_type, content, txn_id.into()).await?)
+    sent(send::send(&home, &who, &room_id, &event_type, content, Some(txn_id.into())).await?)
 }
 
 /// `PUT /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}`
@@ -46,7 +46,8 @@ pub async fn set_state(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain
     sent(set_state::set_state(&home, &who, &room, (&event_type, state_key), content).await?)
 }
 
-fn sent(event_id: OwnedEventId) -> Answer<Json> {
+/// The answer that names an event.
+pub(super) fn sent(event_id: OwnedEventId) -> Answer<Json> {
     Json::of(&json!({ "event_id": event_id }))
 }
 
@@ -57,6 +58,6 @@ pub async fn redact(
     ask: redact_event::Request,
 ) -> Answer<redact_event::Response> {
     let (room_id, event_id) = (&ask.room_id, &ask.event_id);
-    let redaction = redact::redact(&home, &who, room_id, event_id, ask.txn_id, ask.reason).await?;
+    let redaction = redact::redact(&home, &who, room_id, event_id, Some(ask.txn_id), ask.reason).await?;
     Ok(redact_event::Response::new(redaction))
 }

@@ -2,7 +2,10 @@
 
 use homeserver::{
     Answer, Home, Refusal,
-    rooms::read_state::{self, Wanted},
+    rooms::{
+        read_state::{self, Wanted},
+        show::Form,
+    },
     who::Device,
 };
 use ruma::OwnedRoomId;
@@ -13,7 +16,7 @@ use crate::{answer::Json, caller::DeviceOrGuest, client::messages, plain::Plain}
 /// `GET /_matrix/client/v3/rooms/{roomId}/state`
 pub async fn all(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> Answer<Json> {
     let room_id: OwnedRoomId = ask.path(0)?;
-    Ok(Json(read_state::all(&home, &who, &room_id).await?.into()))
+    Ok(Json(read_state::all(&home, &who, &room_id, Form::whole(Some(who.device()))).await?.into()))
 }
 
 /// `GET /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}`
@@ -41,7 +44,8 @@ pub async fn members(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) 
         membership: ask.query("membership").map(Into::into),
         not_membership: ask.query("not_membership").map(Into::into),
     };
-    Ok(Json(read_state::members(&home, &who, &room_id, wanted).await?.into()))
+    let form = Form::whole(Some(who.device()));
+    Ok(Json(read_state::members(&home, &who, &room_id, wanted, form).await?.into()))
 }
 
 /// `GET /_matrix/client/v3/rooms/{roomId}/joined_members`

@@ -17,7 +17,12 @@ use crate::{caller::DeviceOrGuest, plain::Plain};
 pub async fn get(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> Answer<Response> {
     let filter = Filter::read(&home, &who, ask.query("filter")).await?;
     let ask = read(&ask, filter)?;
-    let body = match sync::sync(&home, &who, ask).await? {
+    Ok(respond(sync::sync(&home, &who, ask).await?))
+}
+
+/// The answer, in one piece or piece by piece.
+pub(super) fn respond(synced: Synced) -> Response {
+    let body = match synced {
         Synced::Whole(json) => Body::from(json),
         Synced::Streamed(pieces) => {
             Body::from_stream(pieces.inspect_err(|refusal| tracing::error!(%refusal, "a sync broke off")))
@@ -25,10 +30,14 @@ pub async fn get(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> A
     };
     let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
+    response
 }
 
-fn read(ask: &Plain, filter: Filter) -> Answer<Ask> {
+/// What a client asks of `/sync`.
+///
+/// # Errors
+/// `M_INVALID_PARAM`
+pub(super) fn read(ask: &Plain, filter: Filter) -> Answer<Ask> {
     let since = ask.query("since").filter(|since| !since.is_empty());
     let timeout_ms = ask.query("timeout").map(str::parse::<u64>).transpose();
     let timeout_ms = timeout_ms.map_err(|_| wrong("timeout", "a whole number of milliseconds"))?;

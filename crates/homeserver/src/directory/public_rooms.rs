@@ -57,6 +57,11 @@ pub struct Since {
     room: i64,
 }
 
+impl Since {
+    /// The place before the first room.
+    pub const BEGINNING: Since = Since { back: false, joined: i64::MAX, room: i64::MAX };
+}
+
 impl fmt::Display for Since {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}{}_{}", if self.back { "p" } else { "n" }, self.joined, self.room)
@@ -93,6 +98,13 @@ pub struct Entry {
     place: (i64, i64),
 }
 
+impl Entry {
+    /// Where the list goes on after this room.
+    pub fn behind(&self) -> Since {
+        Since { back: false, joined: self.place.0, room: self.place.1 }
+    }
+}
+
 /// A part of the list.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
@@ -112,7 +124,7 @@ pub struct Page {
 /// If the database does not answer.
 pub async fn page(home: &Home, ask: &Ask) -> Answer<Page> {
     let limit = ask.limit.unwrap_or(ROOMS_DEFAULT).clamp(1, ROOMS_MAX);
-    let since = ask.since.unwrap_or(Since { back: false, joined: i64::MAX, room: i64::MAX });
+    let since = ask.since.unwrap_or(Since::BEGINNING);
     let search = ask.search.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_lowercase);
     let mut walk =
         Walk { entries: Vec::new(), at: (since.joined, since.room), looked_through: 0, text_bytes: 0 };

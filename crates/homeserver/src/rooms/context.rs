@@ -9,7 +9,7 @@ use ruma::{
 };
 
 use super::{
-    Room, TimelineEvent,
+    Room, TimelineEvent, memory,
     messages::{self, Source, Stretch},
     show::{self, Form, Shown},
     state, timeline,
@@ -78,6 +78,17 @@ pub async fn event(
 ) -> Answer<Shown> {
     let (room, viewer, event) = find(home, user, room_id, event_id).await?;
     show::event(home, &room, &viewer, &event, Form::whole(Some(device))).await
+}
+
+/// One event, in whatever room it is.
+///
+/// # Errors
+/// `M_NOT_FOUND`
+pub async fn anywhere(home: &Home, user: &UserId, event_id: &EventId, form: Form<'_>) -> Answer<Shown> {
+    let stored = store::events::by_id(&home.db, event_id.as_str()).await?.ok_or_else(unknown)?;
+    let room_id = memory::find_by_key(home, stored.room).await?.room_id.clone();
+    let (room, viewer, event) = find(home, user, &room_id, event_id).await?;
+    show::event(home, &room, &viewer, &event, form).await
 }
 
 /// One event with at most `limit` events around it, of which `filter` selects.

@@ -242,7 +242,7 @@ async fn send_now(home: &Home, delayed: &DelayedEvent) -> Answer<OwnedEventId> {
             let place = (&*delayed.event_type, &**state_key);
             set_state::set_state_once(home, &who, &room, place, content, Some(txn)).await?
         }
-        None => send::send_once(home, &who, &room_id, &delayed.event_type, content, txn).await?,
+        None => send::send_once(home, &who, &room_id, &delayed.event_type, content, Some(txn)).await?,
     };
     // What was so already happened without the note.
     finalise(home, delayed, Outcome::Sent(event_id.to_string())).await?;

@@ -7,7 +7,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use rules::{filter::EventFilter, state_tree::Root};
-use ruma::{DeviceId, OwnedEventId, RoomId, UserId, api::Direction, api::client::filter::LazyLoadOptions};
+use ruma::{OwnedEventId, RoomId, UserId, api::Direction, api::client::filter::LazyLoadOptions};
 
 use store::relations::Children;
 
@@ -64,6 +64,8 @@ pub struct Page {
     pub start: Token,
     /// Where the next one begins, unless this is the last.
     pub end: Option<Token>,
+    /// Where the last one ends.
+    pub last: Token,
     /// The events.
     pub chunk: Vec<Shown>,
     /// The members who sent them, if members are loaded lazily.
@@ -84,13 +86,15 @@ pub struct Wanted<'a> {
     pub limit: usize,
     /// Which events.
     pub filter: &'a EventFilter,
+    /// In which form.
+    pub form: Form<'a>,
 }
 
-/// A page of a room's history, for `user` on `device`.
+/// A page of a room's history, for `user`.
 ///
 /// # Errors
 /// `M_FORBIDDEN` if the user may not look into the room.
-pub async fn page(home: &Home, user: &UserId, device: &DeviceId, wanted: Wanted<'_>) -> Answer<Page> {
+pub async fn page(home: &Home, user: &UserId, wanted: Wanted<'_>) -> Answer<Page> {
     let (room, viewer) = visibility::look(home, wanted.room_id, Some(user)).await?;
     let newest = match viewer.reach(home, &room).await? {
         Reach::Now => home.db.upto(),
@@ -99,14 +103,15 @@ pub async fn page(home: &Home, user: &UserId, device: &DeviceId, wanted: Wanted<
     let stretch = stretch(&room, &wanted, Token::after(newest));
     let limit = wanted.limit.min(PAGE_EVENTS_MAX);
     let walked = walk(home, &room, &viewer, Source::Timeline, stretch, limit, wanted.filter).await?;
-    let form = Form::whole(Some(device));
+    let form = wanted.form;
     let chunk = show::events(home, &room, &viewer, &walked.events, form).await?;
     let members = match wanted.filter.lazy_load {
         LazyLoadOptions::Enabled { .. } => members_of(home, &room, &walked.events).await?,
         LazyLoadOptions::Disabled => Vec::new(),
     };
     let state = show::state(home, &members, form);
-    Ok(Page { start: wanted.from.unwrap_or(stretch.from), end: walked.end, chunk, state })
+    let start = wanted.from.unwrap_or(stretch.from);
+    Ok(Page { start, end: walked.end, last: stretch.to, chunk, state })
 }
 
 /// The stretch that is wanted, within the room and what the viewer reaches of it.

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use rules::event::Event;
+use rules::{event::Event, state_tree::Root};
 use ruma::{OwnedEventId, RoomId, events::room::member::MembershipState};
 use serde::Serialize;
 
@@ -25,28 +25,36 @@ const EVENTS_AT_ONCE: usize = 1_000;
 ///
 /// # Errors
 /// `M_FORBIDDEN` to who never was in the room.
-pub async fn all(home: &Home, who: &Device, room_id: &RoomId) -> Answer<String> {
+pub async fn all(home: &Home, who: &Device, room_id: &RoomId, form: Form<'_>) -> Answer<String> {
     let (room, viewer) = visibility::look(home, room_id, Some(who.user())).await?;
     let root = viewer.state_view(home, &room).await?;
+    whole(home, &room, root, form).await
+}
+
+/// The state `root` of `room`, as a JSON list.
+///
+/// # Errors
+/// If the database does not answer.
+pub(super) async fn whole(home: &Home, room: &Room, root: Root, form: Form<'_>) -> Answer<String> {
     let entries = state::entries(home, root, |_| true).await?;
     let ids: Vec<OwnedEventId> = entries.into_iter().map(|entry| entry.event_id).collect();
-    list(home, who, &room, &ids, |_| true).await
+    list(home, room, &ids, form, |_| true).await
 }
 
 /// Those of the state events that `wanted` accepts, as a JSON list: out of memory where they are there,
 /// for a large room is asked for by everybody who comes in.
 async fn list(
     home: &Home,
-    who: &Device,
     room: &Room,
     ids: &[OwnedEventId],
+    form: Form<'_>,
     wanted: impl Fn(&Event) -> bool,
 ) -> Answer<String> {
     let mut shown = Vec::with_capacity(ids.len());
     for ids in ids.chunks(EVENTS_AT_ONCE) {
         let mut events = state::events_by_id(home, room, ids).await?;
         events.retain(|event| wanted(event));
-        shown.extend(show::state(home, &events, Form::whole(Some(who.device()))));
+        shown.extend(show::state(home, &events, form));
         // Others have a turn between the parts of a large room.
         tokio::task::yield_now().await;
     }
@@ -106,7 +114,13 @@ impl Wanted {
 ///
 /// # Errors
 /// `M_FORBIDDEN` to who never was in the room, or may not see that part of its history.
-pub async fn members(home: &Home, who: &Device, room_id: &RoomId, wanted: Wanted) -> Answer<String> {
+pub async fn members(
+    home: &Home,
+    who: &Device,
+    room_id: &RoomId,
+    wanted: Wanted,
+    form: Form<'_>,
+) -> Answer<String> {
     let (room, viewer) = visibility::look(home, room_id, Some(who.user())).await?;
     let root = match wanted.at {
         None => viewer.state_view(home, &room).await?,
@@ -121,7 +135,7 @@ pub async fn members(home: &Home, who: &Device, room_id: &RoomId, wanted: Wanted
     };
     let entries = state::entries(home, root, |event_type| event_type == "m.room.member").await?;
     let ids: Vec<OwnedEventId> = entries.into_iter().map(|entry| entry.event_id).collect();
-    let list = list(home, who, &room, &ids, |event| wanted.accepts(event)).await?;
+    let list = list(home, &room, &ids, form, |event| wanted.accepts(event)).await?;
     Ok(format!(r#"{{"chunk":{list}}}"#))
 }
 

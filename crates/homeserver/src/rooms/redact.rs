@@ -1,4 +1,4 @@
-//! `PUT /_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}`
+//! `PUT /_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}`, and in 2015 `POST` without the last.
 
 use ruma::{CanonicalJsonObject, EventId, OwnedEventId, OwnedTransactionId, RoomId};
 
@@ -15,7 +15,7 @@ pub async fn redact(
     who: &Device,
     room_id: &RoomId,
     event_id: &EventId,
-    txn_id: OwnedTransactionId,
+    txn_id: Option<OwnedTransactionId>,
     reason: Option<String>,
 ) -> Answer<OwnedEventId> {
     let room = memory::find(home, room_id).await?;
@@ -27,8 +27,10 @@ pub async fn redact(
     let mut intent = Intent::message(who.user(), "m.room.redaction", content);
     intent.redacts = Some(event_id.to_owned());
     intent.by_administrator = who.admin;
-    let scope = format!("redact/{room_id}/{event_id}");
-    intent.txn = Some(Txn { device_id: who.device_id.clone(), scope, txn_id });
+    intent.txn = txn_id.map(|txn_id| {
+        let scope = format!("redact/{room_id}/{event_id}");
+        Txn { device_id: who.device_id.clone(), scope, txn_id }
+    });
     append(home, &room, intent).await
 }
 

@@ -1,4 +1,4 @@
-//! `PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}`
+//! `PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}`, and in 2015 `POST` without the last.
 
 use ruma::{CanonicalJsonObject, EventId, OwnedEventId, OwnedTransactionId, RoomId};
 
@@ -9,7 +9,8 @@ use crate::{
     who::Device,
 };
 
-/// Sends an event that is no state and answers its id; the same one for the same transaction id.
+/// Sends an event that is no state and answers its id; the same one for the same transaction id. Without
+/// one, every request sends another event.
 ///
 /// # Errors
 /// `M_FORBIDDEN` with the reason, `M_NOT_FOUND` if there is no such room, `M_TOO_LARGE`.
@@ -19,10 +20,12 @@ pub async fn send(
     room_id: &RoomId,
     event_type: &str,
     content: CanonicalJsonObject,
-    txn_id: OwnedTransactionId,
+    txn_id: Option<OwnedTransactionId>,
 ) -> Answer<OwnedEventId> {
-    let scope = format!("send/{room_id}/{event_type}");
-    let txn = Txn { device_id: who.device_id.clone(), scope, txn_id };
+    let txn = txn_id.map(|txn_id| {
+        let scope = format!("send/{room_id}/{event_type}");
+        Txn { device_id: who.device_id.clone(), scope, txn_id }
+    });
     let event_id = send_once(home, who, room_id, event_type, content, txn).await?;
     presence::acts(home, who.user());
     Ok(event_id)
@@ -35,7 +38,7 @@ pub(super) async fn send_once(
     room_id: &RoomId,
     event_type: &str,
     mut content: CanonicalJsonObject,
-    txn: Txn,
+    txn: Option<Txn>,
 ) -> Answer<OwnedEventId> {
     let room = memory::find(home, room_id).await?;
     let mut redacts = None;
@@ -52,7 +55,7 @@ pub(super) async fn send_once(
     let intent = Intent {
         redacts,
         by_administrator: who.admin,
-        txn: Some(txn),
+        txn,
         ..Intent::message(who.user(), event_type, content)
     };
     relations::check(home, &room, &intent).await?;

@@ -8,13 +8,14 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+pub use rules::format::Format;
 use rules::{
     event::Event,
     format::{self, Unsigned},
 };
 use ruma::{DeviceId, EventId, OwnedEventId, events::room::member::MembershipState};
 
-use super::{Room, TimelineEvent, Txn, aggregations, erased, state, timeline, visibility::Viewer};
+use super::{Room, TimelineEvent, Txn, aggregations, erased, state, stripped, timeline, visibility::Viewer};
 use crate::{
     Home,
     refusal::{Answer, Refusal},
@@ -27,11 +28,13 @@ pub struct Form<'a> {
     pub device: Option<&'a DeviceId>,
     /// Whether events say in which room they are; in `/sync` they do not.
     pub with_room_id: bool,
-    /// Whether the client wants events as servers exchange them.
-    pub as_pdu: bool,
+    /// In which of its forms the client wants an event.
+    pub format: Format,
     /// Whether to tell of the events that point to each (bundled aggregations); in `/sync` only where a
     /// timeline is limited.
     pub with_relations: bool,
+    /// Whether an invitation of who reads comes with what the invited may know of the room.
+    pub with_invite_state: bool,
 }
 
 /// Bundled aggregations, as JSON objects by the event's id.
@@ -40,7 +43,20 @@ pub(super) type Relations = HashMap<OwnedEventId, String>;
 impl<'a> Form<'a> {
     /// With all there is: everywhere but in `/sync`.
     pub fn whole(device: Option<&'a DeviceId>) -> Self {
-        Form { device, with_room_id: true, as_pdu: false, with_relations: true }
+        let format = Format::Client;
+        Form { device, with_room_id: true, format, with_relations: true, with_invite_state: false }
+    }
+
+    /// As the API v1 of 2015 has it: nobody knew of relations then.
+    pub fn v1(device: Option<&'a DeviceId>) -> Self {
+        let format = Format::V1;
+        Form { device, with_room_id: true, format, with_relations: false, with_invite_state: true }
+    }
+
+    /// As the endpoints have it that v1 and today's specification have in common (`/events`,
+    /// `/initialSync`), in either format.
+    pub fn old(device: Option<&'a DeviceId>, format: Format) -> Self {
+        Form { format, with_relations: format != Format::V1, with_invite_state: true, ..Form::whole(device) }
     }
 }
 
@@ -71,6 +87,11 @@ pub fn write_list(out: &mut String, events: &[Shown]) {
         out.push_str(&event.0);
     }
     out.push(']');
+}
+
+/// Appends `key`, as it is, and `text` as a JSON string to a document that is being written.
+pub fn write_text(out: &mut String, key: &str, text: &str) {
+    format::push_string(out, key, text);
 }
 
 /// What is written once of an event. A copy begins anew, for whoever copies may change.
@@ -156,6 +177,8 @@ struct Around {
     replaced: HashMap<OwnedEventId, Arc<Event>>,
     /// Redactions, as clients get them.
     redactions: HashMap<OwnedEventId, String>,
+    /// What the viewer may know of the room by an invitation, as a JSON list.
+    invite_states: HashMap<OwnedEventId, String>,
 }
 
 impl Around {
@@ -167,6 +190,9 @@ impl Around {
         form: Form<'_>,
     ) -> Answer<Self> {
         let mut around = Around::default();
+        if form.with_invite_state {
+            around.invite_states = stripped::of_invites(home, room, viewer, events, form.format).await?;
+        }
         let (mut known, mut doubtful) = (Vec::new(), Vec::new());
         for event in events {
             let Some(replaced) = &event.replaces else { continue };
@@ -208,6 +234,7 @@ impl Around {
     ) -> Shown {
         let replaced = event.replaces.as_deref().and_then(|id: &EventId| self.replaced.get(id));
         let redaction = event.redacted_by.as_deref().and_then(|id: &EventId| self.redactions.get(id));
+        let invite_state = self.invite_states.get(event.event.event_id());
         let own = event.txn.as_ref().filter(|_| viewer.user() == Some(event.event.sender()));
         let of_device = |device: &DeviceId| own.filter(|(sender, _)| **sender == *device);
         let delayed = own.filter(|(sender, _)| Txn::is_delay(sender));
@@ -221,16 +248,17 @@ impl Around {
             transaction_id: form.device.and_then(of_device).map(|(_, txn_id)| txn_id.as_str()),
             delay_id: delayed.map(|(_, delay_id)| delay_id.as_str()),
             relations_json: relations,
+            invite_room_state_json: invite_state.map(String::as_str),
             ..Unsigned::default()
         };
-        Shown(splice(event, unsigned.to_json().as_deref(), form))
+        Shown(splice(event, &unsigned, form))
     }
 }
 
 /// An event with nothing in `unsigned` but its age.
 fn plain(event: &TimelineEvent, now_ms: i64, form: Form<'_>) -> String {
     let unsigned = Unsigned { age_ms: Some(age_ms(event, now_ms)), ..Unsigned::default() };
-    splice(event, unsigned.to_json().as_deref(), form)
+    splice(event, &unsigned, form)
 }
 
 /// Milliseconds since the event was made.
@@ -238,19 +266,21 @@ fn age_ms(event: &TimelineEvent, now_ms: i64) -> i64 {
     now_ms.saturating_sub(event.event.origin_server_ts().0.into())
 }
 
-fn splice(event: &TimelineEvent, unsigned: Option<&str>, form: Form<'_>) -> String {
-    if form.as_pdu {
-        return format::federation_event(&event.event, unsigned).get().to_owned();
+fn splice(event: &TimelineEvent, unsigned: &Unsigned<'_>, form: Form<'_>) -> String {
+    if form.format != Format::Client {
+        let mut out = String::with_capacity(event.event.json().len() + 120);
+        form.format.write(&mut out, &event.event, unsigned, form.with_room_id);
+        return out;
     }
-    let base = base(event);
-    let mut out = String::with_capacity(base.len() + unsigned.map_or(0, str::len) + 120);
+    let (base, unsigned) = (base(event), unsigned.to_json());
+    let mut out = String::with_capacity(base.len() + unsigned.as_ref().map_or(0, String::len) + 120);
     out.push_str(base);
     if form.with_room_id {
         format::push_string(&mut out, r#","room_id":"#, event.event.room_id().as_str());
     }
     if let Some(unsigned) = unsigned {
         out.push_str(r#","unsigned":"#);
-        out.push_str(unsigned);
+        out.push_str(&unsigned);
     }
     out.push('}');
     out
@@ -262,15 +292,16 @@ pub fn state(home: &Home, events: &[Arc<Event>], form: Form<'_>) -> Vec<Shown> {
     let now_ms = home.clock.now_ms();
     let mut shown = Vec::with_capacity(events.len());
     for event in events {
-        let age_ms = now_ms.saturating_sub(event.origin_server_ts().0.into());
-        let unsigned = Unsigned { age_ms: Some(age_ms), ..Unsigned::default() }.to_json();
-        shown.push(Shown(if form.as_pdu {
-            format::federation_event(event, unsigned.as_deref()).get().to_owned()
-        } else {
-            let mut out = String::with_capacity(event.json().len());
-            format::write_client_event(&mut out, event, unsigned.as_deref(), form.with_room_id);
-            out
-        }));
+        let mut out = String::with_capacity(event.json().len());
+        write_state_event(&mut out, event, now_ms, form.format, form.with_room_id);
+        shown.push(Shown(out));
     }
     shown
+}
+
+/// One event of [`state`], appended to a document that is being written.
+pub fn write_state_event(out: &mut String, event: &Event, now_ms: i64, format: Format, with_room_id: bool) {
+    let age_ms = now_ms.saturating_sub(event.origin_server_ts().0.into());
+    let unsigned = Unsigned { age_ms: Some(age_ms), ..Unsigned::default() };
+    format.write(out, event, &unsigned, with_room_id);
 }

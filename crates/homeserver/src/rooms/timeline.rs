@@ -108,6 +108,10 @@ pub async fn after(
     upto: i64,
     limit: usize,
 ) -> Answer<Vec<Arc<TimelineEvent>>> {
+    if let Some(mut events) = room.tail.between(since, upto) {
+        events.truncate(limit);
+        return Ok(events);
+    }
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     read_all(store::events::after(&home.db, room.key, since, upto, limit).await?, room)
 }

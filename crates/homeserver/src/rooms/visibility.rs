@@ -95,6 +95,11 @@ impl Viewer {
         self.user.as_deref()
     }
 
+    /// The user's membership now, unless the room is forgotten or the user was never mentioned in it.
+    pub fn membership_now(&self) -> Option<&str> {
+        self.member.as_ref().map(|member| &*member.membership)
+    }
+
     /// Whether the user is joined now.
     pub fn is_joined(&self) -> bool {
         self.member.as_ref().is_some_and(|member| member.membership == "join")

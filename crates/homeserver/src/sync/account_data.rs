@@ -27,11 +27,11 @@ pub(super) async fn changed(look: &Look) -> Answer<HashMap<i64, Vec<AccountData>
     Ok(by_room)
 }
 
-/// Writes the data of the account itself: `{"events":[…]}`.
+/// The data of the account itself that the client is to learn.
 ///
 /// # Errors
 /// If the database does not answer.
-pub(super) async fn write_global(look: &Look, out: &mut String) -> Answer<bool> {
+pub(super) async fn global(look: &Look) -> Answer<Vec<AccountData>> {
     let changed = look.account_data.get(&account_data::GLOBAL).map(Vec::as_slice).unwrap_or_default();
     let mut wanted: Vec<AccountData> = changed.iter().filter(|data| is_wanted(look, data)).cloned().collect();
     if look.is_whole() && !wanted.iter().any(|data| data.data_type == push::ACCOUNT_DATA_TYPE) {
@@ -42,9 +42,7 @@ pub(super) async fn write_global(look: &Look, out: &mut String) -> Answer<bool> 
         let defaults = AccountData { room: account_data::GLOBAL, data_type, content, pos: 0 };
         wanted.extend(Some(defaults).filter(|data| is_wanted(look, data)));
     }
-    let any = !wanted.is_empty();
-    write(out, wanted);
-    Ok(any)
+    Ok(wanted)
 }
 
 fn is_wanted(look: &Look, data: &AccountData) -> bool {
@@ -82,11 +80,14 @@ pub(super) async fn of_room(look: &Look, room: &Room, is_new: bool) -> Answer<Ve
 
 /// Writes account data as events: `{"events":[…]}`.
 pub(super) fn write(out: &mut String, data: Vec<AccountData>) {
-    write::events(out, data, |out, data| {
-        out.push_str(r#"{"type":"#);
-        write::text(out, &data.data_type);
-        out.push_str(r#","content":"#);
-        out.push_str(&data.content);
-        out.push('}');
-    });
+    write::events(out, data, |out, data| write_one(out, &data));
+}
+
+/// Writes account data as an event.
+pub(super) fn write_one(out: &mut String, data: &AccountData) {
+    out.push_str(r#"{"type":"#);
+    write::text(out, &data.data_type);
+    out.push_str(r#","content":"#);
+    out.push_str(&data.content);
+    out.push('}');
 }

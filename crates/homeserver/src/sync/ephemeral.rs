@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rules::filter::Subject;
-use ruma::OwnedUserId;
+use ruma::{OwnedUserId, RoomId};
 use store::receipts::{self, Receipt};
 
 use super::{look::Look, write};
@@ -50,22 +50,29 @@ impl Ephemeral {
         self.receipts.is_empty() && self.typing.is_none()
     }
 
-    /// Writes `{"events":[…]}`.
-    pub(super) fn write(&self, out: &mut String) {
-        out.push_str(r#"{"events":["#);
+    /// Writes the events, with a comma between them; with `room_id` as they were in 2015.
+    pub(super) fn write(&self, out: &mut String, room_id: Option<&RoomId>) {
         if !self.receipts.is_empty() {
             out.push_str(r#"{"type":"m.receipt","content":"#);
             write::value(out, &content(&self.receipts));
-            out.push('}');
+            end(out, room_id);
         }
         if let Some(users) = &self.typing {
             write::comma(out);
             out.push_str(r#"{"type":"m.typing","content":{"user_ids":"#);
             write::value(out, users);
-            out.push_str("}}");
+            out.push('}');
+            end(out, room_id);
         }
-        out.push_str("]}");
     }
+}
+
+fn end(out: &mut String, room_id: Option<&RoomId>) {
+    if let Some(room_id) = room_id {
+        out.push_str(r#","room_id":"#);
+        write::text(out, room_id.as_str());
+    }
+    out.push('}');
 }
 
 /// What one user said of one event.

@@ -1,6 +1,9 @@
 //! What a client wants of `/sync`: its filter, compiled.
 
-use rules::filter::{EventFilter, Names};
+use rules::{
+    filter::{EventFilter, Names},
+    format::Format,
+};
 use ruma::api::client::filter::{EventFormat, FilterDefinition};
 
 use crate::{Home, filters, refusal::Answer, who::Device};
@@ -22,8 +25,8 @@ pub struct Filter {
     pub(super) room_account_data: EventFilter,
     pub(super) account_data: EventFilter,
     pub(super) presence: EventFilter,
-    /// Whether events are wanted as servers exchange them.
-    pub(super) as_pdu: bool,
+    /// In which form events are wanted.
+    pub(super) format: Format,
 }
 
 impl Filter {
@@ -38,6 +41,18 @@ impl Filter {
         }
     }
 
+    /// Everything, in this form.
+    pub(super) fn of_format(format: Format) -> Self {
+        Filter { format, ..Filter::default() }
+    }
+
+    /// What `/initialSync` asks for: so many events of each room, also of rooms that the user has left.
+    pub(super) fn initial(format: Format, limit: usize, include_leave: bool) -> Self {
+        let mut filter = Filter { format, include_leave, ..Filter::default() };
+        filter.timeline.limit = Some(limit as u64);
+        filter
+    }
+
     fn compile(definition: &FilterDefinition) -> Answer<Self> {
         let room = &definition.room;
         Ok(Filter {
@@ -49,7 +64,10 @@ impl Filter {
             room_account_data: EventFilter::of_room_events(&room.account_data)?,
             account_data: EventFilter::of_events(&definition.account_data)?,
             presence: EventFilter::of_events(&definition.presence)?,
-            as_pdu: definition.event_format == EventFormat::Federation,
+            format: match definition.event_format {
+                EventFormat::Federation => Format::Pdu,
+                _ => Format::Client,
+            },
         })
     }
 

@@ -9,20 +9,30 @@ use store::members::Member;
 use super::{look::Look, write};
 use crate::{
     refusal::{Answer, Refusal},
-    rooms::{self, Room, state, timeline},
+    rooms::{self, Room, stripped, timeline},
 };
 
-/// State that a stranger gets to know
-/// (<https://spec.matrix.org/v1.19/client-server-api/#stripped-state>).
-const STRIPPED: [&str; 7] = [
-    "m.room.create",
-    "m.room.name",
-    "m.room.avatar",
-    "m.room.topic",
-    "m.room.join_rules",
-    "m.room.canonical_alias",
-    "m.room.encryption",
-];
+/// What there is to tell of the room, in whatever form.
+pub(super) struct Invited {
+    pub(super) room: Arc<Room>,
+    pub(super) state: Vec<Arc<Event>>,
+}
+
+/// Finds what there is to tell of the room; nothing if the client does not want it.
+///
+/// # Errors
+/// If the database does not answer.
+pub(super) async fn find(look: &Look, member: &Member) -> Answer<Option<Invited>> {
+    let room = rooms::find_by_key(&look.home, member.room).await?;
+    if !look.ask.filter.rooms.admit(room.room_id.as_str()) {
+        return Ok(None);
+    }
+    let damaged = || Refusal::broken(format!("a membership in {} is damaged", room.room_id));
+    let event_id = EventId::parse(&*member.event_id).map_err(|_| damaged())?;
+    let own = timeline::get(&look.home, &room, &event_id).await?.ok_or_else(damaged)?;
+    let state = stripped::with_member(&look.home, &room, &own).await?;
+    Ok(Some(Invited { room, state }))
+}
 
 /// Writes the room as a member of `rooms.invite` or `rooms.knock`; `key` is `invite_state` or
 /// `knock_state`.
@@ -30,32 +40,18 @@ const STRIPPED: [&str; 7] = [
 /// # Errors
 /// If the database does not answer.
 pub(super) async fn write(look: &Look, out: &mut String, member: &Member, key: &str) -> Answer<()> {
-    let room = rooms::find_by_key(&look.home, member.room).await?;
-    if !look.ask.filter.rooms.admit(room.room_id.as_str()) {
-        return Ok(());
-    }
-    let events = stripped(look, &room, member).await?;
-    write::key(out, room.room_id.as_str());
+    let Some(invited) = find(look, member).await? else { return Ok(()) };
+    write::key(out, invited.room.room_id.as_str());
     out.push('{');
-    write::key(out, key);
-    write::events(out, events, |out, event| out.push_str(format::stripped_state(&event).get()));
+    invited.write_state(out, key);
     out.push('}');
     Ok(())
 }
 
-/// The stripped state as it was with the member event: what came later is none of a stranger's business.
-async fn stripped(look: &Look, room: &Room, member: &Member) -> Answer<Vec<Arc<Event>>> {
-    let damaged = || Refusal::broken(format!("a membership in {} is damaged", room.room_id));
-    let event_id = EventId::parse(&*member.event_id).map_err(|_| damaged())?;
-    let own = timeline::get(&look.home, room, &event_id).await?.ok_or_else(damaged)?;
-    let mut events = Vec::with_capacity(STRIPPED.len() + 2);
-    for event_type in STRIPPED {
-        events.extend(state::event(&look.home, room, own.root, event_type, "").await?);
+impl Invited {
+    /// Writes the state: `"invite_state":{"events":[…]}`.
+    pub(super) fn write_state(&self, out: &mut String, key: &str) {
+        write::key(out, key);
+        write::events(out, &self.state, |out, event| out.push_str(format::stripped_state(event).get()));
     }
-    let inviter = own.event.sender().as_str();
-    if inviter != look.user().as_str() {
-        events.extend(state::event(&look.home, room, own.root, "m.room.member", inviter).await?);
-    }
-    events.push(own.event);
-    Ok(events)
 }

@@ -1,9 +1,13 @@
 //! A room in which the user is joined.
 
-use store::members::Member;
+use std::sync::Arc;
+
+use rules::event::Event;
+use store::{account_data::AccountData, members::Member};
 
 use super::{
-    account_data, ephemeral,
+    account_data,
+    ephemeral::{self, Ephemeral},
     look::Look,
     state::{self, Extent},
     stays::Stays,
@@ -13,18 +17,33 @@ use super::{
 };
 use crate::{
     refusal::Answer,
-    rooms::{self, Room, show, visibility::Viewer},
+    rooms::{
+        self, Room,
+        show::{self, Shown},
+        visibility::Viewer,
+    },
     token::Token,
 };
 
-/// Writes the room as a member of `rooms.join`, if there is anything to tell.
+/// What there is to tell of the room, in whatever form.
+pub(super) struct Joined {
+    pub(super) room: Arc<Room>,
+    pub(super) viewer: Viewer,
+    pub(super) summary: Summary,
+    pub(super) state: Vec<Arc<Event>>,
+    pub(super) timeline: Timeline,
+    pub(super) ephemeral: Ephemeral,
+    pub(super) account_data: Vec<AccountData>,
+}
+
+/// Finds what there is to tell of the room, if anything.
 ///
 /// # Errors
 /// If the database does not answer.
-pub(super) async fn write(look: &Look, out: &mut String, member: &Member) -> Answer<()> {
+pub(super) async fn find(look: &Look, member: &Member) -> Answer<Option<Joined>> {
     let room = rooms::find_by_key(&look.home, member.room).await?;
     if !look.ask.filter.rooms.admit(room.room_id.as_str()) {
-        return Ok(());
+        return Ok(None);
     }
     let viewer = look.viewer(member);
     let known = known(look, &room, member).await?;
@@ -45,8 +64,18 @@ pub(super) async fn write(look: &Look, out: &mut String, member: &Member) -> Ans
         && ephemeral.is_empty()
         && account_data.is_empty();
     if nothing && !is_new {
-        return Ok(());
+        return Ok(None);
     }
+    Ok(Some(Joined { room, viewer, summary, state, timeline, ephemeral, account_data }))
+}
+
+/// Writes the room as a member of `rooms.join`, if there is anything to tell.
+///
+/// # Errors
+/// If the database does not answer.
+pub(super) async fn write(look: &Look, out: &mut String, member: &Member) -> Answer<()> {
+    let Some(joined) = find(look, member).await? else { return Ok(()) };
+    let Joined { room, viewer, summary, state, timeline, ephemeral, account_data } = joined;
     let unread = unread::counts(&look.home, &room, member, look.user(), look.upto.pos).await?;
     write::key(out, room.room_id.as_str());
     out.push_str(r#"{"summary":"#);
@@ -55,9 +84,9 @@ pub(super) async fn write(look: &Look, out: &mut String, member: &Member) -> Ans
     state::write(look, out, &state);
     out.push_str(r#","timeline":"#);
     write_timeline(look, out, &room, &viewer, &timeline).await?;
-    out.push_str(r#","ephemeral":"#);
-    ephemeral.write(out);
-    out.push_str(r#","account_data":"#);
+    out.push_str(r#","ephemeral":{"events":["#);
+    ephemeral.write(out, None);
+    out.push_str(r#"]},"account_data":"#);
     account_data::write(out, account_data);
     unread.write(out, look.ask.filter.timeline.unread_thread_notifications);
     out.push('}');
@@ -66,7 +95,7 @@ pub(super) async fn write(look: &Look, out: &mut String, member: &Member) -> Ans
 
 /// The position at which the client knows the room: where it stands, if the user was joined then and
 /// ever since.
-async fn known(look: &Look, room: &Room, member: &Member) -> Answer<Option<i64>> {
+pub(super) async fn known(look: &Look, room: &Room, member: &Member) -> Answer<Option<i64>> {
     let Some(since) = look.since else { return Ok(None) };
     if member.pos <= since.pos {
         return Ok(Some(since.pos));
@@ -83,13 +112,28 @@ pub(super) async fn write_timeline(
     viewer: &Viewer,
     timeline: &Timeline,
 ) -> Answer<()> {
-    let shown = show::events(&look.home, room, viewer, &timeline.events, look.form(timeline.limited)).await?;
+    let shown = shown(look, room, viewer, timeline).await?;
     out.push_str(r#"{"events":"#);
     show::write_list(out, &shown);
+    write_place(out, timeline);
+    Ok(())
+}
+
+/// The events of a timeline as the client gets them, in the same order.
+pub(super) async fn shown(
+    look: &Look,
+    room: &Room,
+    viewer: &Viewer,
+    timeline: &Timeline,
+) -> Answer<Vec<Shown>> {
+    show::events(&look.home, room, viewer, &timeline.events, look.form(timeline.limited)).await
+}
+
+/// Writes what stands in a timeline behind its events: `,"limited":…,"prev_batch":…}`.
+pub(super) fn write_place(out: &mut String, timeline: &Timeline) {
     out.push_str(r#","limited":"#);
     out.push_str(if timeline.limited { "true" } else { "false" });
     out.push_str(r#","prev_batch":"#);
     write::text(out, &Token::after(timeline.start).to_string());
     out.push('}');
-    Ok(())
 }

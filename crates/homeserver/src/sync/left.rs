@@ -1,6 +1,9 @@
 //! A room that the user has left, or was made to leave.
 
-use store::members::Member;
+use std::sync::Arc;
+
+use rules::event::Event;
+use store::{account_data::AccountData, members::Member};
 
 use super::{
     account_data, joined,
@@ -15,15 +18,24 @@ use crate::{
     rooms::{self, Room, visibility::Viewer},
 };
 
-/// Writes the room as a member of `rooms.leave`: what happened while the user was in it, and what
+/// What there is to tell of the room, in whatever form: what happened while the user was in it, and what
 /// became of the user since; nothing that came after.
+pub(super) struct Left {
+    pub(super) room: Arc<Room>,
+    pub(super) viewer: Viewer,
+    pub(super) state: Vec<Arc<Event>>,
+    pub(super) timeline: Timeline,
+    pub(super) account_data: Vec<AccountData>,
+}
+
+/// Finds what there is to tell of the room; nothing if the client does not want it.
 ///
 /// # Errors
 /// If the database does not answer.
-pub(super) async fn write(look: &Look, out: &mut String, member: &Member) -> Answer<()> {
+pub(super) async fn find(look: &Look, member: &Member) -> Answer<Option<Left>> {
     let room = rooms::find_by_key(&look.home, member.room).await?;
     if !look.ask.filter.rooms.admit(room.room_id.as_str()) {
-        return Ok(());
+        return Ok(None);
     }
     let viewer = look.viewer(member);
     let stays = Stays::of(look, &room, member, look.since_pos()).await?;
@@ -41,6 +53,16 @@ pub(super) async fn write(look: &Look, out: &mut String, member: &Member) -> Ans
         None => Vec::new(),
     };
     let account_data = account_data::of_room(look, &room, false).await?;
+    Ok(Some(Left { room, viewer, state, timeline, account_data }))
+}
+
+/// Writes the room as a member of `rooms.leave`.
+///
+/// # Errors
+/// If the database does not answer.
+pub(super) async fn write(look: &Look, out: &mut String, member: &Member) -> Answer<()> {
+    let Some(left) = find(look, member).await? else { return Ok(()) };
+    let Left { room, viewer, state, timeline, account_data } = left;
     write::key(out, room.room_id.as_str());
     out.push('{');
     state::write(look, out, &state);

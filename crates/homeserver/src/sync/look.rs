@@ -95,8 +95,9 @@ impl Look {
         Form {
             device: Some(self.who.device()),
             with_room_id: false,
-            as_pdu: self.ask.filter.as_pdu,
+            format: self.ask.filter.format,
             with_relations: after_gap,
+            with_invite_state: false,
         }
     }
 }
@@ -119,6 +120,6 @@ pub(super) async fn check(home: &Home, since: Token) -> Answer<()> {
     let mut follow = home.db.follow();
     match tokio::time::timeout(CATCH_UP_MAX, follow.wait_for(|upto| *upto >= since.pos)).await {
         Ok(Ok(_)) => Ok(()),
-        _ => Err(Refusal::invalid_param("The token in `since` is not one that this server gave out")),
+        _ => Err(Refusal::invalid_param("The token is not one that this server gave out")),
     }
 }

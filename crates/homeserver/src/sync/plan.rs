@@ -20,6 +20,14 @@ pub(super) enum Entry {
     Leave(usize),
 }
 
+impl Entry {
+    /// Where the user stands in the room.
+    pub(super) fn member(self, look: &Look) -> &Member {
+        let (Entry::Join(place) | Entry::Invite(place) | Entry::Knock(place) | Entry::Leave(place)) = self;
+        &look.standings[place]
+    }
+}
+
 /// The rooms to tell of, section by section.
 pub(super) struct Plan {
     pub(super) entries: Vec<Entry>,

@@ -16,17 +16,43 @@ use crate::{
 /// # Errors
 /// If the database does not answer.
 pub(super) async fn write(look: &Look, out: &mut String) -> Answer<bool> {
+    out.push_str(r#"{"events":["#);
+    let any = write_list(look, out).await?;
+    out.push_str("]}");
+    Ok(any)
+}
+
+/// Writes the events, with a comma between them; answers whether there is any.
+///
+/// # Errors
+/// If the database does not answer.
+pub(super) async fn write_list(look: &Look, out: &mut String) -> Answer<bool> {
     let changed = changed(look).await?;
     let now_ms = look.home.clock.now_ms();
-    let any = !changed.is_empty();
-    write::events(out, changed, |out, (user, presence)| {
+    for (user, presence) in &changed {
+        write::comma(out);
         out.push_str(r#"{"type":"m.presence","sender":"#);
         write::text(out, user.as_str());
         out.push_str(r#","content":"#);
         write::value(out, &presence.content(now_ms));
         out.push('}');
-    });
-    Ok(any)
+    }
+    Ok(!changed.is_empty())
+}
+
+/// Writes the events as they were in 2015, with a comma between them: they say of whom they are, and under
+/// which name. Answers whether there is any.
+///
+/// # Errors
+/// If the database does not answer.
+pub(super) async fn write_2015(look: &Look, out: &mut String, sender: bool) -> Answer<bool> {
+    let changed = changed(look).await?;
+    for (user, presence) in &changed {
+        write::comma(out);
+        let content = presence::content_2015(&look.home, user, Some(presence)).await?;
+        write::value(out, &presence::event_2015(sender.then_some(&**user), content));
+    }
+    Ok(!changed.is_empty())
 }
 
 async fn changed(look: &Look) -> Answer<Vec<(OwnedUserId, Presence)>> {

@@ -5,17 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use rules::{
-    event::Event,
-    format::{self, Unsigned},
-    state_tree::Root,
-};
+use rules::{event::Event, state_tree::Root};
 use ruma::OwnedEventId;
 
 use super::{look::Look, timeline::Timeline, write};
 use crate::{
     refusal::Answer,
-    rooms::{Room, state, timeline},
+    rooms::{Room, show, state, timeline},
 };
 
 /// What the client is to learn of the state.
@@ -135,12 +131,6 @@ pub(super) fn write(look: &Look, out: &mut String, events: &[Arc<Event>]) {
     out.push_str(if look.ask.use_state_after { r#""state_after":"# } else { r#""state":"# });
     let now_ms = look.home.clock.now_ms();
     write::events(out, events, |out, event| {
-        let age_ms = now_ms.saturating_sub(event.origin_server_ts().0.into());
-        let unsigned = Unsigned { age_ms: Some(age_ms), ..Unsigned::default() }.to_json();
-        if look.ask.filter.as_pdu {
-            out.push_str(format::federation_event(event, unsigned.as_deref()).get());
-        } else {
-            format::write_client_event(out, event, unsigned.as_deref(), false);
-        }
+        show::write_state_event(out, event, now_ms, look.ask.filter.format, false);
     });
 }

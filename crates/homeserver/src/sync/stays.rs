@@ -46,6 +46,11 @@ impl Stays {
         self.events.first()
     }
 
+    /// The member events after the position, newest first.
+    pub(super) fn changes(&self) -> impl Iterator<Item = &Arc<TimelineEvent>> {
+        self.events.iter().filter(|event| event.pos > self.since)
+    }
+
     /// Whether the user was joined all the time from before the position up to `upto`, without it.
     pub(super) fn joined_all_the_time(&self, upto: i64) -> bool {
         let mut earlier = self.events.iter().filter(|event| event.pos < upto);

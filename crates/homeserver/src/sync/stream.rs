@@ -1,36 +1,57 @@
 //! The answer as text: in one piece if it is short, else room by room.
+//!
+//! What the text looks like is the business of a [`Shape`]; each of them is in a file of its own:
+//! [`v3`](super::v3), [`v2_alpha`](super::v2_alpha) and [`initial`](super::initial).
+
+use std::future::Future;
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
+use store::members::Member;
 
 use super::{
-    account_data, invited, joined, left,
     look::Look,
     plan::{Entry, Plan},
-    presence, write,
 };
 use crate::refusal::Answer;
 
 /// Bytes that are sent at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// What every answer has to say of devices until there are keys and messages between them.
-const DEVICES: &str = concat!(
-    r#""to_device":{"events":[]},"device_lists":{"changed":[],"left":[]},"#,
-    r#""device_one_time_keys_count":{},"device_unused_fallback_key_types":[]"#
-);
+/// How an answer is written: its beginning, its rooms one by one, its end.
+pub(super) trait Shape: Default + Send + Sync + 'static {
+    /// Writes what is not about rooms; answers whether that tells anything.
+    fn begin(&mut self, look: &Look, out: &mut String) -> impl Future<Output = Answer<bool>> + Send;
+
+    /// Writes a room, if there is anything to tell of it.
+    fn room(
+        &mut self,
+        look: &Look,
+        out: &mut String,
+        entry: Entry,
+        member: &Member,
+    ) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Whether a room was written.
+    fn has_rooms(&self) -> bool;
+
+    /// Writes what is left.
+    fn end(self, look: &Look, out: &mut String);
+}
 
 /// The whole answer, and whether it tells anything.
 ///
 /// # Errors
 /// If the database does not answer.
-pub(super) async fn whole(look: &Look, plan: Plan) -> Answer<(String, bool)> {
-    let mut writing = Writing::new(plan);
+pub(super) async fn whole<S: Shape>(look: &Look, plan: Plan) -> Answer<(String, bool)> {
+    let mut shape = S::default();
     let mut out = String::new();
-    let mut any = writing.begin(look, &mut out).await?;
-    while writing.entry(look, &mut out).await? {}
-    any |= writing.section.is_some();
-    writing.end(&mut out);
+    let mut any = shape.begin(look, &mut out).await?;
+    for entry in plan.entries {
+        shape.room(look, &mut out, entry, entry.member(look)).await?;
+    }
+    any |= shape.has_rooms();
+    shape.end(look, &mut out);
     Ok((out, any))
 }
 
@@ -38,93 +59,22 @@ pub(super) async fn whole(look: &Look, plan: Plan) -> Answer<(String, bool)> {
 ///
 /// # Errors
 /// If the database does not answer; once the first piece is out, the stream breaks off instead.
-pub(super) async fn pieces(look: Look) -> Answer<BoxStream<'static, Answer<Bytes>>> {
-    let mut writing = Writing::new(Plan::of(&look).await?);
+pub(super) async fn pieces<S: Shape>(look: Look) -> Answer<BoxStream<'static, Answer<Bytes>>> {
+    let entries = Plan::of(&look).await?.entries.into_iter();
+    let mut shape = S::default();
     let mut first = String::new();
-    writing.begin(&look, &mut first).await?;
-    let state = Some((look, writing, first));
+    shape.begin(&look, &mut first).await?;
+    let state = Some((look, shape, entries, first));
     Ok(stream::try_unfold(state, |state| async {
-        let Some((look, mut writing, mut out)) = state else { return Ok(None) };
+        let Some((look, mut shape, mut entries, mut out)) = state else { return Ok(None) };
         while out.len() < PIECE_BYTES {
-            if !writing.entry(&look, &mut out).await? {
-                writing.end(&mut out);
+            let Some(entry) = entries.next() else {
+                shape.end(&look, &mut out);
                 return Ok(Some((out.into(), None)));
-            }
+            };
+            shape.room(&look, &mut out, entry, entry.member(&look)).await?;
         }
-        Ok(Some((out.into(), Some((look, writing, String::new())))))
+        Ok(Some((out.into(), Some((look, shape, entries, String::new())))))
     })
     .boxed())
-}
-
-/// An answer that is being written.
-struct Writing {
-    entries: std::vec::IntoIter<Entry>,
-    /// The section that is open.
-    section: Option<&'static str>,
-}
-
-impl Writing {
-    fn new(plan: Plan) -> Self {
-        Writing { entries: plan.entries.into_iter(), section: None }
-    }
-
-    /// Writes what is not about rooms; answers whether that tells anything.
-    async fn begin(&mut self, look: &Look, out: &mut String) -> Answer<bool> {
-        out.push_str(r#"{"next_batch":"#);
-        write::text(out, &look.upto.to_string());
-        out.push_str(r#","account_data":"#);
-        let mut any = account_data::write_global(look, out).await?;
-        out.push_str(r#","presence":"#);
-        any |= presence::write(look, out).await?;
-        out.push(',');
-        out.push_str(DEVICES);
-        out.push_str(r#","rooms":{"#);
-        Ok(any)
-    }
-
-    /// Writes the next room; answers whether there was one.
-    async fn entry(&mut self, look: &Look, out: &mut String) -> Answer<bool> {
-        let Some(entry) = self.entries.next() else { return Ok(false) };
-        let (Entry::Join(place) | Entry::Invite(place) | Entry::Knock(place) | Entry::Leave(place)) = entry;
-        let member = &look.standings[place];
-        let mut room = String::new();
-        match entry {
-            Entry::Join(_) => joined::write(look, &mut room, member).await?,
-            Entry::Invite(_) => invited::write(look, &mut room, member, "invite_state").await?,
-            Entry::Knock(_) => invited::write(look, &mut room, member, "knock_state").await?,
-            Entry::Leave(_) => left::write(look, &mut room, member).await?,
-        }
-        if !room.is_empty() {
-            self.open(entry.section(), out);
-            out.push_str(&room);
-        }
-        Ok(true)
-    }
-
-    fn open(&mut self, section: &'static str, out: &mut String) {
-        if self.section == Some(section) {
-            out.push(',');
-            return;
-        }
-        if self.section.replace(section).is_some() {
-            out.push_str("},");
-        }
-        write::key(out, section);
-        out.push('{');
-    }
-
-    fn end(&mut self, out: &mut String) {
-        out.push_str(if self.section.is_some() { "}}}" } else { "}}" });
-    }
-}
-
-impl Entry {
-    fn section(self) -> &'static str {
-        match self {
-            Entry::Join(_) => "join",
-            Entry::Invite(_) => "invite",
-            Entry::Knock(_) => "knock",
-            Entry::Leave(_) => "leave",
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! Answering a sync at once, or waiting until there is something to answer.
 
-use std::pin::pin;
+use std::{future::Future, pin::pin, time::Duration};
 
 use tokio::time::sleep;
 
@@ -8,7 +8,7 @@ use super::{
     Ask, Synced, TIMEOUT_MAX,
     look::{self, Look},
     plan::Plan,
-    stream,
+    stream::{self, Shape},
 };
 use crate::{
     Home,
@@ -24,7 +24,7 @@ use crate::{
 ///
 /// # Errors
 /// `M_INVALID_PARAM` if the token is none of ours, `M_LIMIT_EXCEEDED` after too many initial syncs.
-pub async fn sync(home: &Home, who: &Device, ask: Ask) -> Answer<Synced> {
+pub(super) async fn sync<S: Shape>(home: &Home, who: &Device, ask: Ask) -> Answer<Synced> {
     if let Some(since) = ask.since {
         look::check(home, since).await?;
     }
@@ -32,40 +32,52 @@ pub async fn sync(home: &Home, who: &Device, ask: Ask) -> Answer<Synced> {
     let Some(since) = ask.since.filter(|_| !ask.full_state) else {
         limits::spend(home, Class::Search, Some(who), who.address)?;
         let look = Look::new(home, who, &ask, ask.since).await?;
-        return Ok(Synced::Streamed(stream::pieces(look).await?));
+        return Ok(Synced::Streamed(stream::pieces::<S>(look).await?));
     };
     if ask.timeout.is_zero() {
-        return Ok(Synced::Whole(Box::pin(changes(home, who, &ask, since)).await?.text));
+        return Ok(Synced::Whole(Box::pin(changes::<S>(home, who, &ask, since)).await?.text));
     }
-    poll(home, who, &ask, since).await.map(Synced::Whole)
+    let ear = home.bell.listen(who.user());
+    let changes = |since| changes::<S>(home, who, &ask, since);
+    poll(home, || ear.sound(), ask.timeout, since, changes).await.map(Synced::Whole)
 }
 
 /// What can be said of one stretch of the stream.
-struct Changes {
+pub(super) struct Changes {
     /// The answer.
-    text: String,
+    pub(super) text: String,
     /// Whether it tells anything.
-    any: bool,
+    pub(super) any: bool,
     /// Where it ends.
-    upto: Token,
+    pub(super) upto: Token,
 }
 
-async fn changes(home: &Home, who: &Device, ask: &Ask, since: Token) -> Answer<Changes> {
+async fn changes<S: Shape>(home: &Home, who: &Device, ask: &Ask, since: Token) -> Answer<Changes> {
     let look = Look::new(home, who, ask, Some(since)).await?;
     let plan = Plan::of(&look).await?;
-    let (text, any) = stream::whole(&look, plan).await?;
+    let (text, any) = stream::whole::<S>(&look, plan).await?;
     Ok(Changes { text, any, upto: look.upto })
 }
 
-async fn poll(home: &Home, who: &Device, ask: &Ask, mut since: Token) -> Answer<String> {
-    let ear = home.bell.listen(who.user());
+/// Asks for `changes` from `since` on until they tell anything, the time is over or the server stops.
+/// `sound` makes the next ring to wait for.
+///
+/// # Errors
+/// Those of `changes`.
+pub(super) async fn poll<Ring: Future, Looks: Future<Output = Answer<Changes>>>(
+    home: &Home,
+    sound: impl Fn() -> Ring,
+    timeout: Duration,
+    mut since: Token,
+    changes: impl Fn(Token) -> Looks,
+) -> Answer<String> {
     let mut stopping = home.stopping.subscribe();
-    let mut out_of_time = pin!(sleep(ask.timeout.min(TIMEOUT_MAX)));
+    let mut out_of_time = pin!(sleep(timeout.min(TIMEOUT_MAX)));
     let mut last = false;
     loop {
-        let sound = ear.sound();
+        let sound = sound();
         // In a box of its own, for a sync that waits needs none of it.
-        let changes = Box::pin(changes(home, who, ask, since)).await?;
+        let changes = Box::pin(changes(since)).await?;
         if changes.any || last || *stopping.borrow() {
             return Ok(changes.text);
         }
@@ -73,7 +85,7 @@ async fn poll(home: &Home, who: &Device, ask: &Ask, mut since: Token) -> Answer<
         since = changes.upto;
         drop(changes);
         tokio::select! {
-            () = sound => {}
+            _ = sound => {}
             () = &mut out_of_time => last = true,
             _ = stopping.changed() => last = true,
         }

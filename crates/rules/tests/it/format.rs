@@ -1,6 +1,6 @@
 //! What clients and servers get of an event.
 
-use rules::format::{Unsigned, client_event, federation_event, stripped_state};
+use rules::format::{Format, Unsigned, client_event, federation_event, stripped_state, stripped_state_v1};
 use ruma::{RoomVersionId, events::room::member::MembershipState};
 use serde_json::{Value, json};
 
@@ -108,4 +108,64 @@ fn unsigned_has_what_is_known() {
             "org.matrix.msc4140.delay_id": "d1",
         })
     );
+}
+
+/// `event` as a client of 2015 gets it.
+fn v1(event: &rules::event::Event, unsigned: &Unsigned<'_>, with_room_id: bool) -> Value {
+    let mut out = String::new();
+    Format::V1.write(&mut out, event, unsigned, with_room_id);
+    serde_json::from_str(&out).expect("JSON")
+}
+
+#[test]
+fn a_client_of_2015_gets_everything_at_the_top() {
+    let mut scene = Scene::new(&RoomVersionId::V10);
+    let message = scene.event(CREATOR, "m.room.message", None, json!({"body": "\"x\""}));
+    assert_eq!(
+        v1(&message, &Unsigned::default(), false),
+        json!({
+            "content": {"body": "\"x\""}, "event_id": message.event_id(), "origin_server_ts": 1,
+            "type": "m.room.message", "user_id": CREATOR,
+        })
+    );
+    let state = scene.event(CREATOR, "m.room.topic", Some("k\n"), json!({"topic": "x"}));
+    let user = CREATOR.try_into().expect("a user id");
+    let id = name(5);
+    let all = Unsigned {
+        age_ms: Some(7),
+        membership: Some(&MembershipState::Join),
+        prev_content_json: Some(r#"{"topic":"y"}"#),
+        prev_sender: Some(user),
+        replaces_state: Some(&id),
+        redacted_because_json: Some(r#"{"type":"m.room.redaction"}"#),
+        transaction_id: Some("t1"),
+        delay_id: Some("d1"),
+        relations_json: Some("{}"),
+        invite_room_state_json: Some("[]"),
+        knock_room_state_json: Some("[]"),
+    };
+    assert_eq!(
+        v1(&state, &all, true),
+        json!({
+            "age": 7, "content": {"topic": "x"}, "event_id": state.event_id(), "invite_room_state": [],
+            "origin_server_ts": 1, "prev_content": {"topic": "y"},
+            "redacted_because": {"type": "m.room.redaction"}, "replaces_state": id,
+            "room_id": scene.room_id, "state_key": "k\n", "transaction_id": "t1", "type": "m.room.topic",
+            "user_id": CREATOR,
+        })
+    );
+    let stripped: Value = serde_json::from_str(&stripped_state_v1([&state, &state])).expect("JSON");
+    let one = json!({"content": {"topic": "x"}, "state_key": "k\n", "type": "m.room.topic"});
+    assert_eq!(stripped, json!([one, one]));
+    assert_eq!(stripped_state_v1([]), "[]");
+}
+
+#[test]
+fn a_redaction_of_2015_names_its_target_beside_the_content() {
+    let scene = Scene::new(&RoomVersionId::V10);
+    let event = scene.pdu(&name(70), CREATOR, "m.room.redaction", None, json!({}), vec![], vec![]);
+    let json = event.json_str().replacen('{', r#"{"redacts":"$gone","#, 1);
+    let event = rules::event::Event::parse(name(70), json.into(), scene.rules).expect("a PDU");
+    let told = v1(&event, &Unsigned::default(), false);
+    assert_eq!((&told["redacts"], &told["content"]), (&json!("$gone"), &json!({})));
 }

@@ -265,6 +265,13 @@ CREATE TABLE presence (
     last_active_ts BIGINT NOT NULL
 ) /* WITHOUT ROWID */;
 
+-- Whose presence users wish to follow (v1 of 2015).
+CREATE TABLE presence_list (
+    user_id  TEXT NOT NULL,
+    followed TEXT NOT NULL,
+    PRIMARY KEY (user_id, followed)
+) /* WITHOUT ROWID */;
+
 -- What users want to happen in a room later (MSC4140), and for a while what became of it.
 CREATE TABLE delayed_event (
     delay_id     TEXT NOT NULL PRIMARY KEY,
