@@ -18,7 +18,7 @@ use ruma::{OwnedUserId, UserId};
 use serde_json::{Value, json};
 use store::{Db, testing};
 
-use crate::openapi;
+use crate::{openapi, openapi_2015};
 
 /// Writes a test once and runs it on each database: `async fn name(server: Server) { … }`.
 macro_rules! on_both_databases {
@@ -272,6 +272,7 @@ impl User {
         let bytes = response.bytes().await.expect("a whole answer");
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         openapi::check(&method, path, status, &body);
+        openapi_2015::check(&method, path, status, &body);
         Reply { status, body, retry_after_s }
     }
 
