@@ -13,13 +13,15 @@ LINE_BYTES_MAX = 16 * 1024 * 1024
 class JsActor(Actor):
     """See Actor. Every verb is one line of JSON to the puppet and one line back.
 
-    `options` are those of the SDK's startClient. `of` makes it another client of that person.
+    `options` are those of the SDK's startClient. `of` makes it another client of that person, `guest`
+    one of somebody without an account.
     """
 
-    def __init__(self, name: str, of: Actor | None = None, **options):
+    def __init__(self, name: str, of: Actor | None = None, guest: bool = False, **options):
         self.name = f"{name} (matrix-js-sdk)"
         self.localpart = of.localpart if of else name
         self.of = of
+        self.guest = guest
         self.options = options
         self.process = None
         self.asked = 0
@@ -32,7 +34,8 @@ class JsActor(Actor):
                 "node", PUPPET, server.url, stdin=pipe, stdout=pipe, stderr=log, limit=LINE_BYTES_MAX
             )
         self._reading = asyncio.create_task(self._read())
-        self.user_id = await self._ask("enter", bool(self.of), self.localpart, PASSWORD, self.options)
+        way = "login" if self.of else "registerGuest" if self.guest else "register"
+        self.user_id = await self._ask("enter", way, self.localpart, PASSWORD, self.options)
 
     async def log_out(self) -> None:
         await self._ask("logOut")

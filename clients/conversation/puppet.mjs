@@ -16,8 +16,8 @@ const seen = new Set();
 let seenTwice = null;
 
 const verbs = {
-    async enter(again, username, password, options) {
-        const session = await (again ? login(username, password) : register(username, password));
+    async enter(way, username, password, options) {
+        const session = await { login, register, registerGuest }[way](username, password);
         client = sdk.createClient({
             baseUrl,
             userId: session.user_id,
@@ -25,6 +25,7 @@ const verbs = {
             accessToken: session.access_token,
             timelineSupport: true,
         });
+        client.setGuest(way === "registerGuest");
         client.on(sdk.RoomEvent.Timeline, (event, room, toStart, removed, data) => {
             if (data.timeline.getTimelineSet() !== room?.getUnfilteredTimelineSet()) return;
             const key = `${toStart} ${event.getId()}`;
@@ -105,6 +106,8 @@ async function register(username, password) {
         return await anonymous.registerRequest({ username, password, auth });
     }
 }
+
+const registerGuest = () => sdk.createClient({ baseUrl }).registerGuest();
 
 function login(user, password) {
     const identifier = { type: "m.id.user", user };

@@ -20,6 +20,7 @@ client = "127.0.0.1:PORT"
 url = "DATABASE"
 [registration]
 enabled = true
+guests = true
 [limits]
 enabled = false
 """
