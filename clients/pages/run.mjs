@@ -8,7 +8,9 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { launch, Person, SCREENS } from "./browser.mjs";
+import { Outside } from "./outside.mjs";
 import { Server } from "./server.mjs";
+import * as addresses from "./addresses.mjs";
 import * as front from "./front.mjs";
 import * as login from "./login.mjs";
 import * as register from "./register.mjs";
@@ -17,11 +19,11 @@ import * as stages from "./stages.mjs";
 const TEST_MS_MAX = 60_000;
 
 // The tests, by the page and then by the kind of server.
-const SUBJECTS = { front, login, register, stages };
+const SUBJECTS = { front, login, register, stages, addresses };
 
-// The kinds of servers, and the configuration of each.
+// The kinds of servers, and the configuration of each, which may name services of others.
 const KINDS = {
-    open: `
+    open: () => `
 registration.enabled = true
 well_known.client = "https://matrix.hearth.test"
 well_known.support_page = "https://hearth.test/help?a=1&b=2"
@@ -29,8 +31,9 @@ well_known.contacts = [
     { role = "m.role.admin", matrix_id = "@alice:hearth.test", email_address = "alice@hearth.test" },
     { role = "m.role.dpo", email_address = "privacy@hearth.test" },
 ]`,
-    closed: "",
-    required: stages.CONFIG,
+    closed: () => "",
+    required: stages.config,
+    addresses: addresses.config,
 };
 
 const { values } = parseArgs({
@@ -49,11 +52,11 @@ function inTime(work) {
     return Promise.race([work, new Promise(late)]);
 }
 
-async function run(browser, server, screen, name, test) {
+async function run(browser, server, outside, screen, name, test) {
     const begun = performance.now();
     const person = await Person.at(browser, screen, server.url, { app: test.app });
     try {
-        await inTime(test(person, server));
+        await inTime(test(person, server, outside));
         await person.leaves();
         console.log(`ok      ${name}, ${screen} (${((performance.now() - begun) / 1000).toFixed(1)} s)`);
         counts.passed += 1;
@@ -66,20 +69,20 @@ async function run(browser, server, screen, name, test) {
 }
 
 const browser = await launch();
-const captchas = await stages.captchaProvider();
-for (const [kind, lines] of Object.entries(KINDS)) {
+const outside = await Outside.open();
+for (const [kind, config] of Object.entries(KINDS)) {
     if (tests(kind).length === 0) {
         continue;
     }
-    const server = await Server.start(resolve(values.server), lines);
+    const server = await Server.start(resolve(values.server), config(outside));
     for (const { name, test } of tests(kind)) {
         for (const screen of Object.keys(SCREENS)) {
-            await run(browser, server, screen, name, test);
+            await run(browser, server, outside, screen, name, test);
         }
     }
     await server.stop();
 }
 await browser.close();
-captchas.close();
+outside.close();
 console.log(`${counts.passed} passed, ${counts.failed} failed`);
 process.exitCode = counts.failed || !counts.passed ? 1 : 0;

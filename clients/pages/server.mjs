@@ -32,7 +32,7 @@ export class Server {
     }
 
     constructor(binary, folder, config, process) {
-        Object.assign(this, { binary, folder, config, process, names: 0 });
+        Object.assign(this, { binary, folder, config, process, numbers: 0 });
     }
 
     log() {
@@ -64,8 +64,13 @@ export class Server {
 
     // A name that nobody has yet.
     name(prefix) {
-        this.names += 1;
-        return `${prefix}${this.names}`;
+        return `${prefix}${this.number()}`;
+    }
+
+    // A number that is nobody's yet.
+    number() {
+        this.numbers += 1;
+        return this.numbers;
     }
 
     // An account made by the operator.

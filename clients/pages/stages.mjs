@@ -1,16 +1,14 @@
 // The pages of the stages of authentication, and the page that makes an account through all of them.
 
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
 import { APPS } from "./browser.mjs";
 import { wantsAccount } from "./register.mjs";
 
 const PASSWORD = "correct horse battery";
 const REGISTER = "/_matrix/client/v3/register";
-const CAPTCHA_PORT = 18_734;
 
-// What the server of `required` asks for, in this order, and where its captchas are checked.
-export const CONFIG = `
+// What the server of `required` asks for, in this order.
+export const config = (outside) => `
 registration.enabled = true
 registration.require = ["token", "recaptcha", "terms"]
 registration.terms = [
@@ -19,25 +17,9 @@ registration.terms = [
 ]
 captcha.site_key = "site-key"
 captcha.secret = "secret"
-captcha.verify_url = "http://127.0.0.1:${CAPTCHA_PORT}/verify"
+captcha.verify_url = "${outside.url}/captcha"
 federation.allow_loopback = true
 `;
-
-// The provider of captchas: the answer to all of them is «human».
-export async function captchaProvider() {
-    const provider = createServer((request, response) => {
-        let body = "";
-        request.on("data", (bytes) => (body += bytes));
-        request.on("end", () => {
-            const asked = new URLSearchParams(body);
-            const success = asked.get("secret") === "secret" && asked.get("response") === "human";
-            response.setHeader("Content-Type", "application/json");
-            response.end(JSON.stringify({ success }));
-        });
-    });
-    await new Promise((listening) => provider.listen(CAPTCHA_PORT, "127.0.0.1", listening));
-    return provider;
-}
 
 // The provider's script: a field in which people write that they are human.
 const CAPTCHA_SCRIPT = `
@@ -58,7 +40,7 @@ async function servesCaptcha(person) {
     );
 }
 
-const page = (stage, session, prefix = "v3") =>
+export const page = (stage, session, prefix = "v3") =>
     `/_matrix/client/${prefix}/auth/${stage}/fallback/web?session=${encodeURIComponent(session)}`;
 
 async function beginsRegistration(server) {

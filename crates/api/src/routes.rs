@@ -10,8 +10,7 @@ use http::Method;
 
 use crate::{
     client::{
-        account, account_data, admin, capabilities, confirm_address, create_room, delayed_events, devices,
-        directory, filter,
+        account, account_data, admin, capabilities, create_room, delayed_events, devices, directory, filter,
         legacy::{rooms as old_rooms, sync as old_sync},
         membership, messages, mutual_rooms, openid, presence, profile, public_rooms, push, receipts,
         registration, relations, report_content, room_event, room_send, room_state, room_summary,
@@ -19,7 +18,7 @@ use crate::{
         well_known,
     },
     endpoint::{Endpoint, at, endpoint},
-    pages::{front, login, register, stage},
+    pages::{address, front, login, register, stage},
 };
 
 /// The paths of an endpoint that is as old as r0.
@@ -83,8 +82,8 @@ fn addresses() -> Vec<Endpoint> {
         at(Method::POST, &both!("account/3pid/email/requestToken"), threepids::add_email).costs(Register),
         at(Method::POST, &both!("account/3pid/msisdn/requestToken"), threepids::add_msisdn).costs(Register),
         // Where people show what was sent to an address
-        at(Method::GET, &[CONFIRM_PATH], confirm_address::ask).for_people(),
-        at(Method::POST, &[CONFIRM_PATH], confirm_address::confirm).costs(Login).for_people(),
+        at(Method::GET, &[CONFIRM_PATH], address::get).for_people(),
+        at(Method::POST, &[CONFIRM_PATH], address::post).costs(Login).for_people(),
         at(Method::POST, &[SUBMIT_PATH], threepids::submit_token).costs(Login),
     ]
 }

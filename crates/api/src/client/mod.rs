@@ -4,7 +4,6 @@ pub mod account;
 pub mod account_data;
 pub mod admin;
 pub mod capabilities;
-pub mod confirm_address;
 pub mod create_room;
 pub mod delayed_events;
 pub mod devices;

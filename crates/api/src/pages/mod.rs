@@ -5,6 +5,7 @@
 //! authentication, <https://spec.matrix.org/v1.19/client-server-api/#fallback>). The HTML is in
 //! `templates/`; [`page`] puts it into the layout and says what a browser lets it do.
 
+pub mod address;
 pub mod form;
 pub mod front;
 pub mod login;

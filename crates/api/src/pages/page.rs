@@ -27,6 +27,7 @@ pub struct Page {
     layout: Layout,
     captcha: Option<String>,
     leads_to: Option<String>,
+    goes_on_to: Option<HeaderValue>,
 }
 
 #[derive(Debug, Template)]
@@ -52,7 +53,7 @@ impl Page {
             script: "",
             content: written(content)?,
         };
-        Ok(Page { status: StatusCode::OK, layout, captcha: None, leads_to: None })
+        Ok(Page { status: StatusCode::OK, layout, captcha: None, leads_to: None, goes_on_to: None })
     }
 
     /// The same page with another status.
@@ -79,6 +80,16 @@ impl Page {
     #[must_use]
     pub fn leading_to(self, url: &str) -> Self {
         Page { leads_to: site(url), ..self }
+    }
+
+    /// The same page, but the browser goes on to `url` at once.
+    ///
+    /// # Errors
+    /// A broken server, if that is no URL.
+    pub fn going_on_to(self, url: &str) -> Answer<Self> {
+        let url = HeaderValue::try_from(url);
+        let url = url.map_err(|error| Refusal::broken(format!("a page goes on to no URL: {error}")))?;
+        Ok(Page { status: StatusCode::SEE_OTHER, goes_on_to: Some(url), ..self })
     }
 
     /// What the browser lets this page do
@@ -118,6 +129,9 @@ impl Reply<Written> for Page {
         let mut response = Response::new(Body::from(written(&self.layout)?));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
+        if let Some(url) = self.goes_on_to {
+            headers.insert(header::LOCATION, url);
+        }
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
         let further: [(HeaderName, &str); 5] = [
             (header::CONTENT_TYPE, "text/html; charset=utf-8"),

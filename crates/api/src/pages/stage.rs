@@ -5,6 +5,7 @@ use askama::Template;
 use homeserver::{
     Answer, Home, Refusal,
     accounts::uia::fallback::{self, Completed, Form},
+    threepids::Medium,
     who::Anyone,
 };
 use http::StatusCode;
@@ -14,9 +15,10 @@ use super::{form, page::Page};
 use crate::plain::Plain;
 
 /// The addresses under every prefix of the client API.
-pub const PATHS: [&str; 4] = [
+pub const PATHS: [&str; 5] = [
     "/_matrix/client/api/v1/auth/{auth_type}/fallback/web",
     "/_matrix/client/v2_alpha/auth/{auth_type}/fallback/web",
+    "/_matrix/client/api/v2_alpha/auth/{auth_type}/fallback/web",
     "/_matrix/client/r0/auth/{auth_type}/fallback/web",
     "/_matrix/client/v3/auth/{auth_type}/fallback/web",
 ];
@@ -62,6 +64,9 @@ impl Stage<'_> {
             Form::LoginToken => "Enter your login token",
             Form::Terms(_) => "Terms of this server",
             Form::Captcha { .. } => "Show that you are no robot",
+            Form::Address(Medium::Email, None) => "Enter your e-mail address",
+            Form::Address(Medium::Msisdn, None) => "Enter your phone number",
+            Form::Address(_, Some(_)) => "Look at your messages",
             Form::Services(_) => "Show who you are",
             Form::Done => "Done",
         }
@@ -102,8 +107,9 @@ pub async fn post(home: Home, who: Anyone, ask: form::Form) -> Answer<Page> {
     match fallback::complete(&home, &ask.plain.path[0], session, &fields, who.address).await? {
         Completed::Done => done(&home),
         Completed::Again(page, wrong) => {
-            let page = Stage { page: &page, session, wrong: Some(wrong) }.page(&home)?;
+            let page = Stage { page: &page, session, wrong: Some(&wrong) }.page(&home)?;
             Ok(page.with_status(StatusCode::BAD_REQUEST))
         }
+        Completed::Begun(page) => Stage { page: &page, session, wrong: None }.page(&home),
     }
 }

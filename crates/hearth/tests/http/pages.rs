@@ -4,7 +4,10 @@ use homeserver::config::{Contact, Requirement, Terms};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::harness::{Server, on_both_databases};
+use crate::{
+    harness::{Server, encode, on_both_databases},
+    mailbox::{Mailbox, press, wanting},
+};
 
 const LOGIN: &str = "/_matrix/static/client/login/";
 const REGISTER: &str = "/_matrix/static/client/register/";
@@ -133,7 +136,7 @@ on_both_databases! {
     }
 
     async fn nothing_of_a_query_gets_into_a_page(server: Server) {
-        let hostile: String = crate::harness::encode(HOSTILE);
+        let hostile: String = encode(HOSTILE);
         for path in PAGES {
             let plain = ask(&server, Method::GET, path).await.text().await.expect("a page");
             let names = ["device_id", "loginToken", "session", "error", hostile.as_str()];
@@ -189,7 +192,7 @@ on_both_databases! {
 
     async fn a_stage_has_a_page_under_every_prefix(server: Server) {
         let session = begins_registration(&server).await;
-        for prefix in ["api/v1", "v2_alpha", "r0", "v3"] {
+        for prefix in ["api/v1", "v2_alpha", "api/v2_alpha", "r0", "v3"] {
             let path = format!("/_matrix/client/{prefix}/auth/m.login.dummy/fallback/web?session={session}");
             let response = ask(&server, Method::GET, &path).await;
             assert_eq!(response.status(), 200, "{path}");
@@ -236,7 +239,7 @@ on_both_databases! {
     }
 
     async fn a_hostile_session_or_stage_is_refused_in_harmless_html(server: Server) {
-        let hostile = crate::harness::encode(HOSTILE);
+        let hostile = encode(HOSTILE);
         for session in [hostile.as_str(), "", "%00", "%ff", &"x".repeat(5_000)] {
             for stage in ["m.login.dummy", "m.login.password", "m.nothing", hostile.as_str(), "%00"] {
                 let path = format!("{}?session={session}", stage_path(stage));
@@ -267,7 +270,7 @@ on_both_databases! {
         let mut server = server;
         server.restart_with(|config| config.registration.require = vec![Requirement::Token]).await;
         let session = begins_registration(&server).await;
-        let form = format!("session={session}&token={}", crate::harness::encode(HOSTILE));
+        let form = format!("session={session}&token={}", encode(HOSTILE));
         let response = send(&server, &stage_path("m.login.registration_token"), form, "same-origin").await;
         assert_eq!(response.status(), 400);
         let policy = policy(&response);
@@ -319,5 +322,58 @@ on_both_databases! {
         let page = response.text().await.expect("a page");
         is_whole(&policy, &page);
         assert!(page.contains("https://hearth.test/") && !page.contains("<img"), "{page}");
+    }
+
+    async fn the_link_in_a_mail_leads_to_a_page_like_the_others(server: Server) {
+        let (mut server, mailbox) = (server, Mailbox::open().await);
+        server.restart_with(|config| {
+            mailbox.serves(config);
+            config.email.next_link_hosts = vec!["app.example.org".to_owned()];
+        }).await;
+        let mut wanted = wanting("alice@example.org", "s1");
+        wanted["next_link"] = "https://app.example.org:8443/done?a=1".into();
+        server.stranger().post("/v3/register/email/requestToken", wanted).await.ok();
+        let link = mailbox.newest("alice@example.org").link();
+        let response = ask(&server, Method::GET, &link).await;
+        let policy = header(&response, "content-security-policy").to_owned();
+        assert_eq!(values(&policy, "form-action"), ["'self'", "https://app.example.org:8443"]);
+        is_whole(&policy, &response.text().await.expect("a page"));
+        let (path, form) = link.split_once('?').expect("a query");
+        for site in ["cross-site", "same-site"] {
+            assert_eq!(send(&server, path, form.to_owned(), site).await.status(), 403);
+        }
+        let (status, location, page) = press(&server, &link).await;
+        assert_eq!((status, location.as_deref()), (303, Some("https://app.example.org:8443/done?a=1")));
+        assert!(page.contains("confirmed"), "{page}");
+        let gone = ask(&server, Method::GET, &format!("{path}?sid=x&client_secret=x&token={}", encode(HOSTILE))).await;
+        assert_eq!(gone.status(), 400);
+        is_whole(&self::policy(&gone), &gone.text().await.expect("a page"));
+    }
+
+    async fn the_page_of_an_address_escapes_what_was_entered(server: Server) {
+        let (mut server, mailbox) = (server, Mailbox::open().await);
+        server.restart_with(|config| {
+            mailbox.serves(config);
+            config.registration.require = vec![Requirement::Email];
+        }).await;
+        let session = begins_registration(&server).await;
+        let path = stage_path("m.login.email.identity");
+        let hostile = encode(HOSTILE);
+        for form in [
+            format!("session={session}&address={hostile}"),
+            format!("session={session}&address={hostile}&sid={hostile}&client_secret={hostile}"),
+            format!("session={session}&address={hostile}&sid=%00&client_secret=%00"),
+        ] {
+            let response = send(&server, &path, form, "same-origin").await;
+            assert_eq!(response.status(), 400);
+            let policy = policy(&response);
+            let page = response.text().await.expect("a page");
+            is_whole(&policy, &page);
+            assert!(page.contains("role=\"alert\"") && !page.contains("<img"), "{page}");
+        }
+        let begun = send(&server, &path, format!("session={session}&address=a%40example.org"), "same-origin").await;
+        assert_eq!(begun.status(), 200);
+        is_whole(&policy(&begun), &begun.text().await.expect("a page"));
+        assert!(mailbox.newest("a@example.org").link().contains("confirm"));
     }
 }

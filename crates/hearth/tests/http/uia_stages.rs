@@ -211,7 +211,7 @@ on_both_databases! {
         let page = fallback::look(&server.home, "m.oauth", text(&session)).await.expect("a page");
         assert!(matches!(page.form, Form::Approve), "{page:?}");
         let again = form(&server, "m.oauth", &session, json!({ "password": "wrong" })).await.expect("an answer");
-        assert!(matches!(again, Completed::Again(_, "Wrong password")), "{again:?}");
+        assert!(matches!(&again, Completed::Again(_, why) if why == "Wrong password"), "{again:?}");
         form(&server, "m.oauth", &session, json!({ "password": "secret" })).await.expect("an answer");
         prove(json!({ "session": session })).await.expect("it was approved");
     }

@@ -82,6 +82,11 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    /// The purpose that the store writes as `name`.
+    pub fn named(name: &str) -> Option<Self> {
+        [Purpose::Register, Purpose::Password, Purpose::Add].into_iter().find(|one| one.as_str() == name)
+    }
+
     /// As the store writes it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -144,14 +144,28 @@ pub async fn validate(home: &Home, sid: &str, client_secret: &str, token: &str) 
     Ok(next(home, session.next_link))
 }
 
-/// What a client must have who asks for nothing yet: whether there is such a session at all, and what it
-/// is about. For the page on which people confirm.
+/// What a session is about.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// What the address is for.
+    pub purpose: Purpose,
+    /// The address in canonical form.
+    pub address: String,
+    /// Where to go on once it is validated.
+    pub next: Next,
+}
+
+/// What the session `sid` is about, for the page on which people confirm; none if there is no such
+/// session, or no longer.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn about(home: &Home, sid: &str, client_secret: &str) -> Answer<Option<(Medium, String)>> {
+pub async fn about(home: &Home, sid: &str, client_secret: &str) -> Answer<Option<About>> {
     let session = ours(home, sid, client_secret).await?;
-    Ok(session.and_then(|session| Some((Medium::named(&session.medium)?, session.address))))
+    Ok(session.and_then(|session| {
+        let purpose = Purpose::named(&session.purpose)?;
+        Some(About { purpose, address: session.address, next: next(home, session.next_link) })
+    }))
 }
 
 fn next(home: &Home, next_link: Option<String>) -> Next {

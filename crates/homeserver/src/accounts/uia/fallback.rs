@@ -6,13 +6,16 @@
 //! the client's next request. It completes the stage that was proved and no other, and only if that
 //! stage comes next.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use ruma::OwnedUserId;
 use serde_json::{Map, Value};
 
+pub use super::address::Sent;
 use super::{
-    Failed, complete_outside,
+    Failed,
+    address::{self, Entered},
+    complete_outside,
     session::{Progress, Session},
     stages::{self, Ask, Found},
 };
@@ -20,6 +23,7 @@ use crate::{
     Home,
     config::Terms,
     refusal::{Answer, Refusal},
+    threepids::Medium,
 };
 
 /// What a page shows.
@@ -55,6 +59,9 @@ pub enum Form {
         /// The script.
         script_url: String,
     },
+    /// `m.login.email.identity` and `m.login.msisdn`: the field `address`; and once a message was sent there,
+    /// its `address`, `sid` and `client_secret`, and to a phone the field `token`.
+    Address(Medium, Option<Sent>),
     /// Another service must be gone to: one link for each, no form.
     Services(Vec<Service>),
     /// It is completed: `window.onAuthDone()`.
@@ -76,7 +83,9 @@ pub enum Completed {
     /// The stage is completed: `window.onAuthDone()`.
     Done,
     /// It is not: show the page again, with this text.
-    Again(Page, &'static str),
+    Again(Page, Cow<'static, str>),
+    /// It is begun: show this page.
+    Begun(Page),
 }
 
 /// What the page of `stage` shows for `session`.
@@ -117,6 +126,18 @@ pub async fn complete(
     }
     let session = Session::read(home, session).ok_or_else(unknown)?;
     let known = stages::named(stage).ok_or_else(unrecognized)?;
+    if let Form::Address(medium, _) = page.form {
+        let purpose = address::purpose(&session.operation).ok_or_else(unrecognized)?;
+        let again = |sent| Page { form: Form::Address(medium, sent), ..page };
+        return Ok(match address::enter(home, purpose, medium, form, address).await? {
+            Entered::Page(sent, None) => Completed::Begun(again(sent)),
+            Entered::Page(sent, Some(why)) => Completed::Again(again(sent), why),
+            Entered::Proved(fact) => {
+                complete_outside(home, session, known.name, fact).await?;
+                Completed::Done
+            }
+        });
+    }
     let check = known.form.ok_or_else(unrecognized)?;
     let progress = Progress::read(home, session.clone()).await?;
     let ask = Ask {
@@ -132,15 +153,23 @@ pub async fn complete(
             complete_outside(home, session, known.name, fact).await?;
             Ok(Completed::Done)
         }
-        Ok(Found::NotYet { .. }) => Ok(Completed::Again(page, "Not yet: do what the page asks for first")),
-        Err(Failed::Again(_, why)) => Ok(Completed::Again(page, why)),
+        Ok(Found::NotYet { .. }) => {
+            Ok(Completed::Again(page, "Not yet: do what the page asks for first".into()))
+        }
+        Err(Failed::Again(_, why)) => Ok(Completed::Again(page, why.into())),
         Err(Failed::Refused(refusal)) => Err(refusal),
     }
 }
 
 /// The form of a stage; `None` if it has no page.
-fn form(home: &Home, stage: &str, _: &Session) -> Option<Form> {
+fn form(home: &Home, stage: &str, session: &Session) -> Option<Form> {
+    let by_address = |medium: Medium| {
+        let can = address::purpose(&session.operation).is_some() && medium.is_served(home);
+        can.then_some(Form::Address(medium, None))
+    };
     match stage {
+        stages::EMAIL => by_address(Medium::Email),
+        stages::MSISDN => by_address(Medium::Msisdn),
         stages::DUMMY => Some(Form::Button),
         stages::PASSWORD => Some(Form::Password),
         stages::OAUTH => Some(Form::Approve),
