@@ -71,10 +71,11 @@ async fn survive(place: Place) {
     }
     let running = kill_and_start(&place, running, kills, &said).await;
     done.store(true, Ordering::SeqCst);
-    let (mut acknowledged, mut others) = (Vec::new(), 0);
+    let (mut acknowledged, mut others, mut repeated) = (Vec::new(), 0, 0);
     for actor in acting {
         let actor = actor.await.expect("an actor is content");
         others += actor.kept + actor.reads;
+        repeated += actor.repeated;
         acknowledged.extend(actor.sent);
     }
     let last = people[0].says(&room, "the end").await;
@@ -96,8 +97,10 @@ async fn survive(place: Place) {
     drop(running);
     let db = Db::snapshot(&place.url).await.expect("the database opens");
     let events: Option<(i64,)> = db.row("SELECT COUNT(*) FROM event", &[]).await.expect("it answers");
-    let given = events.map(|(events,)| events + others as i64);
-    assert_eq!(given, Some(db.upto()), "positions were given to nothing: there are holes");
+    let given = events.expect("a count").0 + others as i64;
+    // What was kept unanswered and then repeated took a position each time.
+    let holes = db.upto() - given;
+    assert!((0..=repeated as i64).contains(&holes), "{holes} positions were given to nothing");
     let verified = place.verified();
     let looked = verified.lines().find(|line| line.starts_with("looked")).unwrap_or_default();
     eprintln!("{kills} kills, {} messages acknowledged; {looked}", acknowledged.len());
@@ -155,13 +158,26 @@ struct Actor {
     reads: usize,
     /// Pieces of account data.
     kept: usize,
+    /// How many of these two had to be repeated, which is no harm.
+    repeated: usize,
     sessions: Vec<Person>,
 }
 
 impl Actor {
     fn new(person: Person, (room, revolving): (String, String)) -> Self {
         let (sent, sessions) = (Vec::new(), Vec::new());
-        Actor { person, room, revolving, sent, inside: false, read: None, reads: 0, kept: 0, sessions }
+        Actor {
+            person,
+            room,
+            revolving,
+            sent,
+            inside: false,
+            read: None,
+            reads: 0,
+            kept: 0,
+            repeated: 0,
+            sessions,
+        }
     }
 
     async fn acts(mut self, done: Arc<AtomicBool>, said: Arc<AtomicUsize>) -> Self {
@@ -171,8 +187,11 @@ impl Actor {
             }
             let asked = match n % 16 {
                 3 | 11 => self.moves().await,
-                5 | 13 => self.reads().await,
-                7 | 15 => self.keeps().await,
+                5 | 13 | 7 | 15 => {
+                    let asked = if n % 4 == 1 { self.reads().await } else { self.keeps().await };
+                    self.repeated += usize::from(asked > 1);
+                    asked
+                }
                 8 if n % 128 == 8 => self.logs_in(n).await,
                 _ => self.says(n).await,
             };
