@@ -3,6 +3,7 @@
 mod legacy;
 
 use homeserver::{
+    accounts::oauth2,
     limits::Class::{Create, Invite, Join, Login, Register, Search, Send},
     threepids::request::{CONFIRM_PATH, SUBMIT_PATH},
 };
@@ -14,7 +15,7 @@ use crate::{
         legacy::{rooms as old_rooms, sync as old_sync},
         membership, messages, mutual_rooms, openid, presence, profile, public_rooms, push, receipts,
         registration, relations, report_content, room_event, room_send, room_state, room_summary,
-        room_upgrade, session, sync, third_party, threepids, typing, user_directory, versions, voip,
+        room_upgrade, session, sso, sync, third_party, threepids, typing, user_directory, versions, voip,
         well_known,
     },
     endpoint::{Endpoint, at, endpoint},
@@ -55,6 +56,12 @@ fn sessions() -> Vec<Endpoint> {
         endpoint(session::flows),
         at(Method::POST, &both!("login"), session::login).costs(Login),
         at(Method::POST, &["/_matrix/client/v3/refresh"], session::refresh),
+        at(Method::GET, &both!("login/sso/redirect"), sso::redirect).costs(Login).for_people(),
+        at(Method::GET, &both!("login/sso/redirect/{idpId}"), sso::redirect_to).costs(Login).for_people(),
+        at(Method::GET, &[oauth2::CHOOSE_PATH], sso::choose).for_people(),
+        at(Method::GET, &[oauth2::BEGIN_PATH], sso::begin).costs(Login).for_people(),
+        at(Method::GET, &[oauth2::CALLBACK_PATH], sso::callback).costs(Login).for_people(),
+        at(Method::POST, &[oauth2::ALLOW_PATH], sso::allow).costs(Login).for_people(),
         at(Method::POST, &both!("logout"), session::logout),
         at(Method::POST, &both!("logout/all"), session::logout_all),
         endpoint(session::whoami),

@@ -10,6 +10,7 @@ pub mod database;
 pub mod delayed_events;
 pub mod devices;
 pub mod events;
+pub mod external_ids;
 pub mod filters;
 pub mod members;
 pub mod mutual_rooms;

@@ -28,6 +28,7 @@ pub mod room_state;
 pub mod room_summary;
 pub mod room_upgrade;
 pub mod session;
+pub mod sso;
 pub mod sync;
 pub mod third_party;
 pub mod threepids;

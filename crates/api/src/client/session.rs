@@ -3,9 +3,10 @@
 use homeserver::{
     Answer, Home, Refusal,
     accounts::{
-        closing, login,
+        closing, login, oauth2,
         opening::{self, Opened},
     },
+    config::Provider,
     who::{Anyone, Kind},
 };
 use ruma::api::client::{account::whoami, session::get_login_types::v3 as get_login_types};
@@ -31,9 +32,22 @@ pub(super) fn tokens(reply: &mut Value, session: &Opened) {
 }
 
 /// `GET /_matrix/client/v3/login`: the ways to log in.
-pub async fn flows(_: Home, _: Anyone, _: get_login_types::Request) -> Answer<Json> {
+pub async fn flows(home: Home, _: Anyone, _: get_login_types::Request) -> Answer<Json> {
     let by_token = json!({ "type": "m.login.token", "get_login_token": true });
-    Json::of(&json!({ "flows": [{ "type": "m.login.password" }, by_token] }))
+    let mut flows = vec![json!({ "type": "m.login.password" }), by_token];
+    if oauth2::is_offered(&home) {
+        let providers: Vec<Value> = home.config.oauth2.providers.iter().map(identity_provider).collect();
+        flows.push(json!({ "type": "m.login.sso", "identity_providers": providers }));
+    }
+    Json::of(&json!({ "flows": flows }))
+}
+
+fn identity_provider(provider: &Provider) -> Value {
+    let mut object = json!({ "id": provider.id, "name": provider.name });
+    if let Some(brand) = &provider.brand {
+        object["brand"] = brand.as_str().into();
+    }
+    object
 }
 
 /// `POST /_matrix/client/v3/login`: opens a session.

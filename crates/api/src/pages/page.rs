@@ -79,7 +79,7 @@ impl Page {
     /// nowhere.
     #[must_use]
     pub fn leading_to(self, url: &str) -> Self {
-        Page { leads_to: site(url), ..self }
+        Page { leads_to: site(url).or_else(|| app(url)), ..self }
     }
 
     /// The same page, but the browser goes on to `url` at once.
@@ -171,6 +171,15 @@ fn site(url: &str) -> Option<String> {
     })
 }
 
+/// The app that opens `url`, as a policy names it: its scheme, if a browser does not open it itself.
+fn app(url: &str) -> Option<String> {
+    let (scheme, _) = url.split_once(':')?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    let own = ["http", "https", "javascript", "data", "blob", "file", "about", "filesystem", "vbscript"];
+    let is_app = scheme.bytes().all(plain) && !own.contains(&scheme.to_ascii_lowercase().as_str());
+    (is_app && !scheme.is_empty()).then(|| format!("{scheme}:"))
+}
+
 /// The folder in which the file at `url` is, as a policy names it.
 fn folder(url: &str) -> Option<String> {
     let parsed: http::Uri = url.parse().ok()?;
@@ -181,7 +190,7 @@ fn folder(url: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{folder, site};
+    use super::{app, folder, site};
 
     #[test]
     fn a_policy_names_the_folder_of_a_captcha() {
@@ -193,6 +202,23 @@ mod tests {
         ];
         for (url, wanted) in cases {
             assert_eq!(folder(url).as_deref(), wanted, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_policy_names_apps_by_their_schemes() {
+        let cases = [
+            ("element://connect", Some("element:")),
+            ("io.element.app:/callback", Some("io.element.app:")),
+            ("https://example.org/", None),
+            ("JavaScript:alert(1)", None),
+            ("data:text/html,x", None),
+            ("a;b:c", None),
+            (":", None),
+            ("", None),
+        ];
+        for (url, wanted) in cases {
+            assert_eq!(app(url).as_deref(), wanted, "{url}");
         }
     }
 

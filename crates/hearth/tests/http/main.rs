@@ -29,6 +29,8 @@ mod mail;
 mod mailbox;
 mod moderation;
 mod mutual_rooms;
+mod oauth2;
+mod oauth2_provider;
 mod openapi;
 mod openapi_2015;
 mod openid;

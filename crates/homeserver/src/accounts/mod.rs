@@ -13,6 +13,7 @@ pub mod login;
 pub mod login_tokens;
 pub mod macaroon;
 pub mod names;
+pub mod oauth2;
 pub mod openid;
 pub mod opening;
 pub mod own;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use store::Batch;
 
 use super::{
-    closing, login_tokens, passwords,
+    closing, login_tokens, oauth2, passwords,
     uia::{self, Operation, Proof, stages},
 };
 use crate::{
@@ -37,14 +37,31 @@ impl Ask<'_> {
     }
 }
 
-/// Has `who` prove, by the password or a login token, that it is them who wants the operation `name`, with this body.
+/// Has `who` prove that it is them who wants the operation `name`, with this body.
 ///
 /// # Errors
 /// Those of [`uia::prove`].
 pub async fn prove(home: &Home, who: &UserId, name: &'static str, ask: Ask<'_>) -> Answer<Proof> {
-    let flows = vec![vec![stages::PASSWORD], vec![stages::TOKEN]];
+    let flows = flows(home, who).await?;
     let operation = Operation { name, user: Some(who), body: Some(ask.body), flows, address: None };
     uia::prove(home, &operation, ask.auth).await
+}
+
+/// How `who` can prove that it is them. Clients take the first way that they know.
+async fn flows(home: &Home, who: &UserId) -> Answer<Vec<Vec<&'static str>>> {
+    let account = store::accounts::get(&home.db, who.as_str()).await?;
+    let has_password = account.is_some_and(|account| account.password_hash.is_some());
+    let is_elsewhere =
+        oauth2::is_offered(home) && store::external_ids::has_any(&home.db, who.as_str()).await?;
+    let mut flows = Vec::new();
+    if has_password || !is_elsewhere {
+        flows.push(vec![stages::PASSWORD]);
+    }
+    if is_elsewhere {
+        flows.extend([vec![stages::SSO], vec![stages::OAUTH2]]);
+    }
+    flows.push(vec![stages::TOKEN]);
+    Ok(flows)
 }
 
 #[derive(Deserialize)]

@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 use store::Batch;
 
 use super::{
-    names, opening,
+    names,
+    oauth2::{self, Identity},
+    opening,
     opening::Opened,
     passwords,
     uia::{self, Operation, Proof, stages},
@@ -104,6 +106,7 @@ pub(super) fn flows(home: &Home) -> Vec<Vec<&'static str>> {
         Requirement::Token => stages::REGISTRATION_TOKEN,
         Requirement::Terms => stages::TERMS,
         Requirement::Recaptcha => stages::RECAPTCHA,
+        Requirement::OAuth2 => stages::OAUTH2,
         Requirement::Email => stages::EMAIL,
     });
     let mut flow: Vec<_> = required.collect();
@@ -126,6 +129,9 @@ async fn make(home: &Home, user_id: OwnedUserId, wish: &Wish, proof: &Proof) -> 
     let now_ms = home.clock.now_ms();
     store::accounts::create(&mut batch, user_id.as_str(), Kind::User.as_str(), hash, false, now_ms);
     uia::remember(home, &mut batch, proof, MADE, user_id.as_str());
+    if let Some(who) = proof.object(stages::OAUTH2).and_then(Identity::of) {
+        oauth2::account::link(&mut batch, &who, &user_id);
+    }
     if let Some(token) = proof.fact(stages::REGISTRATION_TOKEN) {
         store::registration_tokens::count(&mut batch, token, now_ms);
     }
@@ -161,6 +167,10 @@ async fn why_not(
         store::Error::Refused { statement: 0 } => return Ok(in_use()),
         store::Error::Refused { statement: 1 } if proof.session.is_some() => {
             return Ok(Refusal::unknown("This session is making an account already: ask again"));
+        }
+        // Nobody proves who they are elsewhere without a session.
+        store::Error::Refused { statement: 2 } if proof.object(stages::OAUTH2).is_some() => {
+            return Ok(Refusal::forbidden("You have an account already: log in"));
         }
         store::Error::Refused { .. } => {}
         error => return Ok(error.into()),

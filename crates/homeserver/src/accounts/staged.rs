@@ -84,7 +84,8 @@ pub async fn register(home: &Home, body: &Map<String, Value>, address: Option<Ip
         stage if flows.iter().flatten().any(|known| *known == stage) => {
             let operation = register::operation(home, address);
             let step = uia::step(home, &operation, body).await.map_err(without_flows)?;
-            let next = step.completed.then(|| step.next.unwrap_or(PASSWORD));
+            let next = step.next.filter(|stage| *stage != DUMMY).unwrap_or(PASSWORD);
+            let next = step.completed.then_some(next);
             Ok(Staged::More { session: step.session, next, more: step.more })
         }
         _ => Err(Refusal::unknown("Bad registration type: ask GET /register which there are")),

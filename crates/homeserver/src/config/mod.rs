@@ -178,7 +178,7 @@ impl Config {
         self.listen.check()?;
         self.registration.check()?;
         self.captcha.check(&self.registration)?;
-        self.oauth2.check()?;
+        self.oauth2.check(&self.registration)?;
         self.email.check(&self.registration, &self.identity)?;
         self.sms.check()?;
         self.memory.check()?;

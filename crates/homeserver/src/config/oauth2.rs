@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Complaint, Secret, must_be_url};
+use super::{Complaint, Registration, Requirement, Secret, must_be_url};
 
 /// Bytes of the id of a provider: it is part of paths.
 const ID_BYTES_MAX: usize = 64;
@@ -67,8 +67,13 @@ impl OAuth2 {
         self.providers.iter().find(|provider| provider.id == id)
     }
 
-    pub(super) fn check(&self) -> Result<(), Complaint> {
+    pub(super) fn check(&self, registration: &Registration) -> Result<(), Complaint> {
         let complain = |why: String| Err(Complaint::new("oauth2.providers", why));
+        if registration.require.contains(&Requirement::OAuth2) && self.providers.is_empty() {
+            return complain(
+                "is missing: registration.require has \"oauth2\", write at least one".to_owned(),
+            );
+        }
         let mut ids = BTreeSet::new();
         for provider in &self.providers {
             let legal =

@@ -13,9 +13,10 @@ pub struct Registration {
     /// Whether clients may make accounts. `hearth user create` and `shared_secret` always can.
     pub enabled: bool,
     /// What a client must do to make one, in this order: "token" (show a token from
-    /// `hearth registration-token create`), "recaptcha" (solve the one of `[captcha]`), "email"
-    /// (confirm a mail address, see `[email]`), "terms" (agree to `terms`). Nothing: everybody may,
-    /// and may give an address if this server sends mail.
+    /// `hearth registration-token create`), "recaptcha" (solve the one of `[captcha]`), "oauth2"
+    /// (log in at one of `oauth2.providers`), "email" (confirm a mail address, see `[email]`),
+    /// "terms" (agree to `terms`). Nothing: everybody may, and may give an address if this server
+    /// sends mail.
     pub require: Vec<Requirement>,
     /// What people agree to at sign-up if `require` has "terms":
     /// `[{ id = "privacy", version = "1", name = "Privacy policy", url = "https://…" }]`
@@ -37,6 +38,8 @@ pub enum Requirement {
     Token,
     /// `m.login.recaptcha`
     Recaptcha,
+    /// `m.login.oauth2`
+    OAuth2,
     /// `m.login.email.identity`
     Email,
     /// `m.login.terms`

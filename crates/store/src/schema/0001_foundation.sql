@@ -69,6 +69,15 @@ CREATE TABLE registration_token (
     expires_ts   BIGINT
 ) /* WITHOUT ROWID */;
 
+-- Accounts at other services (oauth2.providers), and whose they are here.
+CREATE TABLE external_id (
+    provider TEXT NOT NULL,
+    subject  TEXT NOT NULL,                        -- what the service calls the account
+    user_id  TEXT NOT NULL,
+    PRIMARY KEY (provider, subject)
+) /* WITHOUT ROWID */;
+CREATE INDEX external_id_user ON external_id (user_id);
+
 -- User-interactive authentication under way. The session itself proves what it is for.
 CREATE TABLE uia_session (
     session_hash BYTEA NOT NULL PRIMARY KEY,       -- BLAKE3

@@ -4,7 +4,9 @@ use homeserver::{
     Answer, Home, Refusal,
     accounts::{
         login,
+        oauth2::{self, Aim},
         opening::{self, Opened},
+        uia::stages::OAUTH2,
     },
     who::Anyone,
 };
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{answer::Json, plain::Plain};
 
 /// What a client gets whom an account was opened for.
-pub(super) fn credentials(home: &Home, session: &Opened) -> Value {
+pub(in crate::client) fn credentials(home: &Home, session: &Opened) -> Value {
     let mut reply = json!({
         "user_id": session.user_id,
         "access_token": session.access_token,
@@ -27,13 +29,22 @@ pub(super) fn credentials(home: &Home, session: &Opened) -> Value {
 }
 
 /// `GET /_matrix/client/api/v1/login`: the ways to log in, each of one stage.
-pub async fn flows(_: Home, _: Anyone, _: Plain) -> Answer<Json> {
-    Json::of(&json!({ "flows": [{ "type": "m.login.password" }, { "type": "m.login.token" }] }))
+pub async fn flows(home: Home, _: Anyone, _: Plain) -> Answer<Json> {
+    let mut flows = vec![json!({ "type": "m.login.password" }), json!({ "type": "m.login.token" })];
+    if oauth2::is_offered(&home) {
+        flows.push(json!({ "type": OAUTH2 }));
+    }
+    Json::of(&json!({ "flows": flows }))
 }
 
 /// `POST /_matrix/client/api/v1/login`: opens a session. Its access token does not expire.
 pub async fn login(home: Home, _: Anyone, ask: Plain) -> Answer<Json> {
     let mut wish: login::Wish = ask.json()?;
+    if wish.login_type.as_deref() == Some(OAUTH2) && oauth2::is_offered(&home) {
+        // The answer to where the provider sends the browser back to is the session.
+        let uri = oauth2::uri(&home, &Aim::Credentials { user: wish.user })?;
+        return Json::of(&json!({ "uri": uri }));
+    }
     (wish.session.refresh_token, wish.session.lasting) = (Some(true), true);
     let session = login::login(&home, &wish).await?;
     Json::of(&credentials(&home, &session))

@@ -21,7 +21,8 @@ use super::{
 };
 use crate::{
     Home,
-    config::Terms,
+    accounts::oauth2::{self, Aim},
+    config::{Provider, Terms},
     refusal::{Answer, Refusal},
     threepids::Medium,
 };
@@ -180,8 +181,23 @@ fn form(home: &Home, stage: &str, session: &Session) -> Option<Form> {
             site_key: home.config.captcha.site_key.clone().unwrap_or_default(),
             script_url: home.config.captcha.script_url.clone(),
         }),
+        stages::SSO | stages::OAUTH2 => {
+            let aim = Aim::Stage { session: session.ticket.clone(), stage: stage.to_owned() };
+            let services = oauth2::journey::begin_urls(home, &aim).ok()?.into_iter();
+            let service = |(provider, url): (&Provider, String)| Service { name: provider.name.clone(), url };
+            Some(Form::Services(services.map(service).collect()))
+        }
         _ => None,
     }
+}
+
+/// What a client is about to do in this session, for people.
+///
+/// # Errors
+/// `M_UNKNOWN` if the session is none of ours or has expired.
+pub fn wish_of(home: &Home, session: &str) -> Answer<&'static str> {
+    let session = Session::read(home, session).ok_or_else(unknown)?;
+    Ok(wish(&session.operation))
 }
 
 /// What an operation does, for people.

@@ -13,7 +13,7 @@ use crate::{
     accounts::{
         attempts, login_tokens,
         names::{self, Identifier},
-        passwords, register,
+        oauth2, passwords, register,
     },
     refusal::{Answer, Refusal},
     threepids::Medium,
@@ -36,6 +36,10 @@ pub const EMAIL: &str = "m.login.email.identity";
 pub const MSISDN: &str = "m.login.msisdn";
 /// `m.login.recaptcha`: a captcha was solved.
 pub const RECAPTCHA: &str = "m.login.recaptcha";
+/// `m.login.oauth2`: an account at another service (`oauth2.providers`).
+pub const OAUTH2: &str = "m.login.oauth2";
+/// `m.login.sso`: the same for clients of today, which begin on its page.
+pub const SSO: &str = "m.login.sso";
 /// `m.oauth`: the action was approved on a page of this server.
 pub const OAUTH: &str = "m.oauth";
 
@@ -82,7 +86,7 @@ pub(super) struct Stage {
 }
 
 /// All stages.
-static STAGES: [Stage; 9] = [
+static STAGES: [Stage; 11] = [
     both(DUMMY, |_| async { Ok(Found::Done(Value::Null)) }.boxed()),
     both(PASSWORD, |ask| password(ask).boxed()),
     both(REGISTRATION_TOKEN, |ask| registration_token(ask).boxed()),
@@ -91,6 +95,9 @@ static STAGES: [Stage; 9] = [
     Stage { name: EMAIL, request: |ask| address::check(ask, Medium::Email).boxed(), form: None },
     Stage { name: MSISDN, request: |ask| address::check(ask, Medium::Msisdn).boxed(), form: None },
     both(RECAPTCHA, |ask| captcha::check(ask).boxed()),
+    // Nothing but the journey to the other service completes these.
+    Stage { name: OAUTH2, request: |ask| oauth2::stage(ask, OAUTH2).boxed(), form: None },
+    Stage { name: SSO, request: |_| elsewhere().boxed(), form: None },
     // Who has an access token does not approve by that alone: the page asks for the password.
     Stage { name: OAUTH, request: |_| elsewhere().boxed(), form: Some(|ask| password(ask).boxed()) },
 ];
@@ -109,6 +116,7 @@ pub(super) fn params(home: &Home, name: &str, session: &Session) -> Option<Value
     match name {
         TERMS => Some(policies(home)),
         RECAPTCHA => Some(json!({ "public_key": home.config.captcha.site_key })),
+        OAUTH2 => oauth2::params(home, session, OAUTH2),
         OAUTH => {
             let (base, session) = (home.config.public_url(), &session.ticket);
             let url = format!("{base}/_matrix/client/v3/auth/{OAUTH}/fallback/web?session={session}");
