@@ -14,12 +14,13 @@ import * as addresses from "./addresses.mjs";
 import * as front from "./front.mjs";
 import * as login from "./login.mjs";
 import * as register from "./register.mjs";
+import * as services from "./services.mjs";
 import * as stages from "./stages.mjs";
 
 const TEST_MS_MAX = 60_000;
 
 // The tests, by the page and then by the kind of server.
-const SUBJECTS = { front, login, register, stages, addresses };
+const SUBJECTS = { front, login, register, stages, addresses, services };
 
 // The kinds of servers, and the configuration of each, which may name services of others.
 const KINDS = {
@@ -34,6 +35,8 @@ well_known.contacts = [
     closed: () => "",
     required: stages.config,
     addresses: addresses.config,
+    services: services.config,
+    servicesRequired: services.configRequired,
 };
 
 const { values } = parseArgs({

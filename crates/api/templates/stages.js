@@ -74,6 +74,7 @@ function showStage(page, found, place) {
         addEventListener("message", heard);
         if (place.querySelector("a[data-away]")) {
             const button = document.createElement("button");
+            button.className = "plain";
             button.textContent = "I have done it";
             button.addEventListener("click", () => sent(null));
             place.append(button);
