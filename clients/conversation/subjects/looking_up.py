@@ -19,7 +19,7 @@ async def play(stage: Stage) -> None:
     await find_each_other(ada, ben, room)
     await complain(ada, room, lines)
     await look_at_the_server(ada)
-    await look_at_sessions(stage, ada, ben)
+    await look_at_sessions(stage, ada, ben, room)
     await forget(ada, ben)
 
 
@@ -60,9 +60,11 @@ async def look_at_the_server(ada) -> None:
     assert token["matrix_server_name"] == "hearth.test" and token["token_type"] == "Bearer", token
 
 
-async def look_at_sessions(stage: Stage, ada, ben) -> None:
+async def look_at_sessions(stage: Stage, ada, ben, room: str) -> None:
     """Named, listed, and ended from another one."""
     (second,) = await stage.enter(NioActor("second", of=ben))
+    # matrix-nio reads the list only if every device has been seen since it logged in.
+    await second.sees_itself(room, "join")
     devices = {device.id: device for device in good(await ben.client.devices()).devices}
     assert set(devices) == {ben.client.device_id, second.client.device_id}, devices
     good(await second.client.update_device(ben.client.device_id, {"display_name": "The old one"}))
