@@ -137,6 +137,11 @@ on_both_databases! {
         let event = &page["chunk"][0];
         assert_eq!((&event["prev_content"], &event["replaces_state"]), (&json!({ "name": "Old" }), &before));
         assert!(event["age"].is_i64() && event.get("unsigned").is_none() && event.get("sender").is_none(), "{event}");
+        let snapshot = alice.get(&path(&room, "initialSync")).await.ok();
+        for state in [&alice.get(&path(&room, "state")).await.ok(), &snapshot["state"]] {
+            let name = state.as_array().expect("a list").iter().find(|event| event["type"] == "m.room.name");
+            assert_eq!(name.expect("the name")["replaces_state"], before, "{state}");
+        }
     }
 
     async fn public_rooms_are_listed_as_in_2015(server: Server) {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     Room,
     effects::MemberContent,
-    show::{self, Form},
+    show::{self, Form, Format},
     state, timeline, visibility,
 };
 use crate::{
@@ -52,9 +52,15 @@ async fn list(
 ) -> Answer<String> {
     let mut shown = Vec::with_capacity(ids.len());
     for ids in ids.chunks(EVENTS_AT_ONCE) {
-        let mut events = state::events_by_id(home, room, ids).await?;
-        events.retain(|event| wanted(event));
-        shown.extend(show::state(home, &events, form));
+        if form.format == Format::V1 {
+            let mut events = timeline::by_ids(home, room, ids).await?;
+            events.retain(|event| wanted(&event.event));
+            shown.extend(show::old_state(home, &events, form));
+        } else {
+            let mut events = state::events_by_id(home, room, ids).await?;
+            events.retain(|event| wanted(event));
+            shown.extend(show::state(home, &events, form));
+        }
         // Others have a turn between the parts of a large room.
         tokio::task::yield_now().await;
     }

@@ -299,6 +299,16 @@ pub fn state(home: &Home, events: &[Arc<Event>], form: Form<'_>) -> Vec<Shown> {
     shown
 }
 
+/// The same for the API of 2015, which also names the event whose place each took.
+pub fn old_state(home: &Home, events: &[Arc<TimelineEvent>], form: Form<'_>) -> Vec<Shown> {
+    let now_ms = home.clock.now_ms();
+    let show = |event: &Arc<TimelineEvent>| {
+        let (age_ms, replaces_state) = (Some(age_ms(event, now_ms)), event.replaces.as_deref());
+        Shown(splice(event, &Unsigned { age_ms, replaces_state, ..Unsigned::default() }, form))
+    };
+    events.iter().map(show).collect()
+}
+
 /// One event of [`state`], appended to a document that is being written.
 pub fn write_state_event(out: &mut String, event: &Event, now_ms: i64, format: Format, with_room_id: bool) {
     let age_ms = now_ms.saturating_sub(event.origin_server_ts().0.into());
