@@ -9,11 +9,12 @@
 //! [`event`] makes, verifies and parses events; [`authorization`] says whether an event may happen in a
 //! state; [`resolution`] which state wins; [`state_tree`] how a state is kept; [`redaction`] what remains of a redacted event;
 //! [`visibility`] who may see an event; [`format`](mod@format) what a client gets of it; [`push`] whom it
-//! notifies; [`filter`] which events a client wants.
+//! notifies; [`filter`] which events a client wants, and [`event_fields`] what of them.
 
 pub mod authorization;
 pub mod canonical;
 pub mod event;
+pub mod event_fields;
 pub mod filter;
 pub mod format;
 mod glob;

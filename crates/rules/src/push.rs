@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::{
     event::Event,
+    event_fields,
     glob::{self, Glob},
     power_levels::{Power, PowerLevels},
 };
@@ -89,11 +90,11 @@ impl<'a> EventForPush<'a> {
 
     /// The property of the content at a dot-separated path that begins with `content`.
     fn property(&self, path: &str) -> Option<&Value> {
-        let mut segments = segments(path);
-        if segments.next()? != "content" {
+        let mut keys = event_fields::keys(path);
+        if keys.next()? != "content" {
             return None;
         }
-        segments.try_fold(&self.content, |value, key| value.as_object()?.get(&key))
+        keys.try_fold(&self.content, |value, key| value.as_object()?.get(&key))
     }
 
     /// The text at a path, anywhere in the event.
@@ -121,31 +122,6 @@ impl<'a> EventForPush<'a> {
             (None, wanted) => self.property(path).is_some_and(|found| equal(found, wanted)),
         }
     }
-}
-
-/// The keys of a dot-separated path; `\.` and `\\` stand for the characters themselves.
-///
-/// Spec: appendices, «Dot-separated property paths».
-fn segments(path: &str) -> impl Iterator<Item = String> {
-    let mut chars = path.chars().peekable();
-    let mut open = true;
-    std::iter::from_fn(move || {
-        if !std::mem::replace(&mut open, false) {
-            return None;
-        }
-        let mut segment = String::new();
-        while let Some(char) = chars.next() {
-            match char {
-                '.' => {
-                    open = true;
-                    break;
-                }
-                '\\' => segment.push(chars.next_if(|next| matches!(next, '.' | '\\')).unwrap_or('\\')),
-                char => segment.push(char),
-            }
-        }
-        Some(segment)
-    })
 }
 
 fn equal(found: &Value, wanted: &ScalarJsonValue) -> bool {

@@ -109,6 +109,79 @@ proptest! {
     }
 }
 
+/// What a `RoomEventFilter` means, slow and plain.
+fn admits(filter: &Value, event: &rules::event::Event) -> bool {
+    let list = |key: &str| {
+        let list = filter.get(key)?.as_array()?;
+        Some(list.iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>())
+    };
+    let equal = |entry: &String, text: &str| entry == text;
+    let like = |entry: &String, text: &str| matches(entry.as_bytes(), text.as_bytes());
+    let both = |name: &str, text: &str, fits: &dyn Fn(&String, &str) -> bool| {
+        let wanted = list(name).is_none_or(|list| list.iter().any(|entry| fits(entry, text)));
+        let unwanted = list(&format!("not_{name}")).unwrap_or_default();
+        wanted && !unwanted.iter().any(|entry| fits(entry, text))
+    };
+    let content: Value = event.content_as().expect("content");
+    let url = filter.get("contains_url").and_then(Value::as_bool);
+    both("types", event.event_type(), &like)
+        && both("senders", event.sender().as_str(), &equal)
+        && both("rooms", event.room_id().as_str(), &equal)
+        && url.is_none_or(|url| url == content.get("url").is_some())
+}
+
+prop_compose! {
+    /// A list of some of these, or none at all.
+    fn list(entries: &'static [&'static str])(
+        list in proptest::option::of(proptest::sample::subsequence(entries, 0..=entries.len())),
+    ) -> Value {
+        list.map_or(Value::Null, |list| json!(list))
+    }
+}
+
+const TYPES: [&str; 7] = ["m.a", "m.b", "m.*", "*", "*.a", "m.a*", "x"];
+const SENDERS: [&str; 3] = [ALICE, BOB, "@carol:a"];
+const ROOMS: [&str; 3] = ["!a:a", "!b:a", "!c:a"];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_filter_admits_what_its_fields_say(
+        types in list(&TYPES), not_types in list(&TYPES),
+        senders in list(&SENDERS), not_senders in list(&SENDERS),
+        rooms in list(&ROOMS), not_rooms in list(&ROOMS),
+        url in proptest::option::of(any::<bool>()),
+        event_type in proptest::sample::select(&["m.a", "m.b", "m.ab", "n.a", "x"][..]),
+        sender in proptest::sample::select(&SENDERS[..2]),
+        room in proptest::sample::select(&ROOMS[..2]),
+        content in proptest::sample::select(&["{}", r#"{"url":"mxc://a/b"}"#, r#"{"url":null}"#, r#"{"a":{"url":1}}"#][..]),
+    ) {
+        let mut wanted = json!({
+            "types": types, "not_types": not_types, "senders": senders, "not_senders": not_senders,
+            "rooms": rooms, "not_rooms": not_rooms, "contains_url": url,
+        });
+        wanted.as_object_mut().expect("an object").retain(|_, value| !value.is_null());
+        let pdu = format!(
+            r#"{{"auth_events":[],"content":{content},"depth":1,"origin_server_ts":1,"prev_events":[],
+                "room_id":"{room}","sender":"{sender}","type":"{event_type}"}}"#
+        );
+        let rules = rules::versions::rules(&RoomVersionId::V11).expect("a version");
+        let event_id = ruma::EventId::parse("$x").expect("an id");
+        let event = rules::event::Event::parse(event_id, pdu.into(), rules).expect("a PDU");
+        let compiled = filter(wanted.clone());
+        prop_assert_eq!(compiled.admits(&event), admits(&wanted, &event), "{}", wanted);
+        prop_assert!(!(compiled.admits_nothing() && compiled.admits(&event)));
+        let subject = Subject {
+            event_type,
+            sender: Some(sender),
+            room_id: Some(event.room_id()),
+            has_url: content.starts_with(r#"{"url""#),
+        };
+        prop_assert_eq!(compiled.admits_subject(&subject), admits(&wanted, &event), "{}", wanted);
+    }
+}
+
 #[test]
 fn a_hostile_pattern_costs_little() {
     let pattern = "a*".repeat(120) + "b";

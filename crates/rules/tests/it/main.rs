@@ -6,6 +6,7 @@ mod as_ruma;
 mod authorization;
 mod canonical;
 mod event;
+mod event_fields;
 mod filter;
 mod format;
 mod membership;

@@ -1,5 +1,6 @@
 //! What redaction leaves, by room version.
 
+use proptest::prelude::*;
 use rules::{event::Event, power_levels::PowerLevels, redaction, versions};
 use ruma::RoomVersionId;
 use serde_json::{Value, json};
@@ -118,5 +119,69 @@ fn what_is_left_of_the_event() {
             expected.as_object_mut().expect("an object").remove(key);
         }
         assert_eq!(redacted, expected, "version {version}");
+    }
+}
+
+fn any_content() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![Just(json!(1)), Just(json!("x")), Just(json!([1, {"a": 2}])), Just(Value::Null)];
+    let key = prop::sample::select(vec![
+        "membership",
+        "join_rule",
+        "allow",
+        "users",
+        "ban",
+        "invite",
+        "history_visibility",
+        "redacts",
+        "body",
+        "signed",
+        "third_party_invite",
+        "creator",
+        "room_version",
+        "join_authorised_via_users_server",
+        "x",
+    ]);
+    let inner = prop::collection::btree_map(key.clone(), leaf.clone(), 0..4).prop_map(|map| json!(map));
+    prop::collection::btree_map(key, prop_oneof![leaf, inner], 0..8).prop_map(|map| json!(map))
+}
+
+/// Whether `part` has nothing that `whole` has not.
+fn is_part(part: &Value, whole: &Value) -> bool {
+    match (part, whole) {
+        (Value::Object(part), Value::Object(whole)) => {
+            part.iter().all(|(key, value)| whole.get(key).is_some_and(|whole| is_part(value, whole)))
+        }
+        (part, whole) => part == whole,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn redacting_takes_away_once_and_adds_nothing(
+        version in prop::sample::select(versions::SUPPORTED.to_vec()),
+        kind in prop::sample::select(vec![
+            "m.room.member", "m.room.create", "m.room.join_rules", "m.room.power_levels", "m.room.redaction",
+            "m.room.history_visibility", "m.room.message", "m.room.aliases", "m.room.name", "m.room.third_party_invite",
+        ]),
+        content in any_content(),
+    ) {
+        let scene = Scene::new(&version);
+        let event = scene.pdu(&name(60), CREATOR, kind, Some(""), content, vec![], vec![]);
+        let once = redaction::redacted(event.json(), scene.rules).expect("a PDU");
+        let read = |json: &[u8]| serde_json::from_slice::<Value>(json).expect("JSON");
+        prop_assert!(is_part(&read(&once), &read(event.json())), "{}", event.json_str());
+        prop_assert_eq!(&redaction::redacted(&once, scene.rules).expect("a PDU"), &once, "once is enough");
+        // What is left of the content alone is what is left of the content in the event.
+        let content = rules::canonical::canonical_object(event.content_str().as_bytes()).expect("canonical");
+        let left = redaction::redacted_content(kind, &content, scene.rules);
+        prop_assert_eq!(read(&left), read(&once)["content"].clone());
+        // It is the same event: what its id is made of is untouched.
+        let id = |json: &[u8]| {
+            let object = rules::canonical::canonical_object(json).expect("canonical");
+            ruma::signatures::reference_hash(&object, scene.rules).ok()
+        };
+        prop_assert_eq!(id(&once), id(event.json()));
     }
 }
