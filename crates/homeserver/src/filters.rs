@@ -3,7 +3,10 @@
 //! Spec: client-server API, «Filtering». A filter's id follows from its text, so the same filter
 //! uploaded at every start of a client is kept once.
 
-use rules::filter::{EventFilter, Names};
+use rules::{
+    event_fields::EventFields,
+    filter::{EventFilter, Names},
+};
 use ruma::{UserId, api::client::filter::FilterDefinition};
 use store::Batch;
 
@@ -84,5 +87,6 @@ fn read(json: &str) -> Answer<FilterDefinition> {
     for part in [&filter.presence, &filter.account_data] {
         EventFilter::of_events(part)?;
     }
+    filter.event_fields.as_deref().map(EventFields::new).transpose()?;
     Ok(filter)
 }

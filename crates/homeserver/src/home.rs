@@ -17,8 +17,16 @@ use store::Db;
 use tokio::sync::watch;
 
 use crate::{
-    accounts, bell::Bell, config::Config, ephemera::Ephemera, lately::Lately, limits::Budgets, mail,
-    outgoing::Outgoing, rooms, settings, sync::unread,
+    accounts,
+    bell::Bell,
+    config::Config,
+    ephemera::Ephemera,
+    lately::Lately,
+    limits::Budgets,
+    mail,
+    outgoing::Outgoing,
+    rooms, settings,
+    sync::{told, unread},
 };
 
 /// Who is at home: configuration, database, clock, dice, signing key, bell and caches. A handle:
@@ -60,6 +68,8 @@ pub struct Inside {
     pub settings: settings::Memory,
     /// How much users have not read.
     pub unread: unread::Memory,
+    /// Which members devices have been told.
+    pub told: told::Memory,
     requests: AtomicU64,
     /// True once the server is about to stop: long polls answer at once.
     pub stopping: watch::Sender<bool>,
@@ -79,6 +89,7 @@ impl Home {
             lately_receipts: Lately::new(db.upto()),
             settings: settings::Memory::new(),
             unread: unread::Memory::new(&config.memory),
+            told: told::Memory::new(&dice),
             bell: Bell::default(),
             stopping: watch::Sender::new(false),
             requests: AtomicU64::new(0),

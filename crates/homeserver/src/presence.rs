@@ -4,7 +4,7 @@ mod list;
 
 use std::{collections::HashSet, time::Duration};
 
-use ruma::{OwnedUserId, UserId, presence::PresenceState};
+use ruma::{OwnedDeviceId, OwnedUserId, UserId, presence::PresenceState};
 use serde_json::{Value, json};
 use store::{Batch, members::Member, presence::StoredPresence};
 use tokio::time::sleep;
@@ -61,6 +61,10 @@ pub struct Presence {
     pub last_active_ts: i64,
     /// When a client of the user last synced, milliseconds since 1970.
     pub last_sync_ms: i64,
+    /// Whether it was a client that said the user is idle: then it may also say that this is over.
+    pub idle_by_client: bool,
+    /// The device that last said the user is online, and when: others can not say otherwise meanwhile.
+    pub online_on: Option<(OwnedDeviceId, i64)>,
 }
 
 impl Presence {
@@ -85,26 +89,39 @@ impl Presence {
     }
 }
 
-/// Notes that a client of `user` syncs, and what it says of the user.
-pub fn syncs(home: &Home, user: &UserId, said: &PresenceState) {
+/// Notes that a client of `who` syncs, and what it says of the user.
+pub fn syncs(home: &Home, who: &Device, said: &PresenceState) {
     if *said == PresenceState::Offline {
         return;
     }
-    let now_ms = home.clock.now_ms();
+    let (now_ms, user) = (home.clock.now_ms(), who.user());
     let known = home.ephemera.presence(user);
+    let is_online = *said == PresenceState::Online;
+    let online_on = match known.as_ref().and_then(|known| known.online_on.clone()) {
+        _ if is_online => Some((who.device_id.clone(), now_ms)),
+        kept => kept.filter(|(device, at)| *device != who.device_id && now_ms - at < OFFLINE_AFTER_MS),
+    };
     let (state, last_active_ts) = match &known {
+        Some(known) if is_online && known.state == PresenceState::Unavailable && known.idle_by_client => {
+            (PresenceState::Online, now_ms)
+        }
         // Activity makes an idle user active again, syncing alone does not.
-        Some(known) if *said == PresenceState::Online && known.state != PresenceState::Offline => {
+        Some(known) if is_online && known.state != PresenceState::Offline => {
             (known.state.clone(), known.last_active_ts)
         }
-        Some(known) if *said != PresenceState::Online => (said.clone(), known.last_active_ts),
+        // Another client knows better.
+        Some(known) if !is_online && online_on.is_some() => (known.state.clone(), known.last_active_ts),
+        Some(known) if !is_online => (said.clone(), known.last_active_ts),
         _ => (said.clone(), now_ms),
     };
+    let idle_by_client = !is_online && online_on.is_none();
     let changed = known.as_ref().is_none_or(|known| known.state != state);
+    let says_otherwise = known.as_ref().is_some_and(|known| known.idle_by_client != idle_by_client);
     let seen = known.as_ref().is_some_and(|known| now_ms - known.last_sync_ms < SYNC_NOTED_MS);
-    if changed || !seen {
+    if changed || says_otherwise || !seen {
         let status_msg = known.and_then(|known| known.status_msg);
-        let presence = Presence { state, status_msg, last_active_ts, last_sync_ms: now_ms };
+        let presence =
+            Presence { state, status_msg, last_active_ts, last_sync_ms: now_ms, idle_by_client, online_on };
         home.ephemera.set_presence(user, presence, changed);
     }
 }
@@ -143,8 +160,16 @@ pub async fn set(
     }
     let now_ms = home.clock.now_ms();
     let status_msg = status_msg.filter(|message| !message.is_empty());
-    let presence = Presence { state, status_msg, last_active_ts: now_ms, last_sync_ms: now_ms };
     let before = home.ephemera.presence(user);
+    let presence = Presence {
+        state,
+        status_msg,
+        last_active_ts: now_ms,
+        last_sync_ms: now_ms,
+        // What the user says stays until the user does something.
+        idle_by_client: false,
+        online_on: before.as_ref().and_then(|before| before.online_on.clone()),
+    };
     let same = |before: &Presence| before.state == presence.state && before.status_msg == presence.status_msg;
     let changed = !before.as_ref().is_some_and(same);
     home.ephemera.set_presence(user, presence, changed);
@@ -177,6 +202,8 @@ async fn known(home: &Home, user: &UserId) -> Answer<Option<Presence>> {
         status_msg: stored.status_msg,
         last_active_ts: stored.last_active_ts,
         last_sync_ms: 0,
+        idle_by_client: false,
+        online_on: None,
     }))
 }
 

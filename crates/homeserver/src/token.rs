@@ -10,7 +10,7 @@ use crate::refusal::{Answer, Refusal};
 /// Bytes of a token that somebody sends.
 const TOKEN_BYTES_MAX: usize = 128;
 
-/// A place in the stream. Written as `s<pos>`, or `s<pos>_<ephemeral>`.
+/// A place in the stream. Written as `s<pos>`, `s<pos>_<ephemeral>` or `s<pos>_<ephemeral>_<link>`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Token {
     /// Everything up to this position lies before the token.
@@ -18,12 +18,14 @@ pub struct Token {
     /// How far whoever holds it has seen what is never stored (typing, presence); only `/sync` looks
     /// at it. It counts anew when the server starts.
     pub ephemeral: u64,
+    /// Which answer of `/sync` it stood in, if that matters to the next one; else 0.
+    pub link: u64,
 }
 
 impl Token {
     /// The token right after the position `pos`.
     pub fn after(pos: i64) -> Self {
-        Token { pos: pos.max(0), ephemeral: 0 }
+        Token { pos: pos.max(0), ephemeral: 0, link: 0 }
     }
 
     /// The token right before the position `pos`.
@@ -34,9 +36,10 @@ impl Token {
 
 impl fmt::Display for Token {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.ephemeral {
-            0 => write!(out, "s{}", self.pos),
-            ephemeral => write!(out, "s{}_{ephemeral}", self.pos),
+        match (self.ephemeral, self.link) {
+            (0, 0) => write!(out, "s{}", self.pos),
+            (ephemeral, 0) => write!(out, "s{}_{ephemeral}", self.pos),
+            (ephemeral, link) => write!(out, "s{}_{ephemeral}_{link}", self.pos),
         }
     }
 }
@@ -58,8 +61,10 @@ impl FromStr for Token {
         });
         let pos = numbers.next().ok_or_else(wrong)??.parse().map_err(|_| wrong())?;
         let ephemeral = numbers.next().transpose()?.map_or(Ok(0), str::parse).map_err(|_| wrong())?;
+        // A number of another version that is no link leads nowhere, and so does the link 0.
+        let link = numbers.next().transpose()?.and_then(|link| link.parse().ok()).unwrap_or(0);
         numbers.try_for_each(|number| number.map(drop))?;
-        Ok(Token { pos, ephemeral })
+        Ok(Token { pos, ephemeral, link })
     }
 }
 
@@ -69,7 +74,8 @@ mod tests {
 
     #[test]
     fn a_token_is_read_as_it_was_written() {
-        for token in [Token::after(0), Token::after(7), Token { pos: i64::MAX, ephemeral: u64::MAX }] {
+        let largest = Token { pos: i64::MAX, ephemeral: u64::MAX, link: u64::MAX };
+        for token in [Token::after(0), Token::after(7), largest, Token { link: 5, ..Token::after(7) }] {
             assert_eq!(token.to_string().parse::<Token>().ok(), Some(token));
         }
         assert_eq!(Token::before(0), Token::after(0));
@@ -79,7 +85,8 @@ mod tests {
     fn tokens_of_other_versions_are_read_too() {
         for (text, token) in [
             ("t12", Token::after(12)),
-            ("s12_3_99", Token { pos: 12, ephemeral: 3 }),
+            ("s12_3_99_4", Token { pos: 12, ephemeral: 3, link: 99 }),
+            ("s12_3_99999999999999999999", Token { pos: 12, ephemeral: 3, link: 0 }),
             ("s5_0", Token::after(5)),
         ] {
             assert_eq!(text.parse::<Token>().ok(), Some(token), "{text}");

@@ -98,10 +98,49 @@ pub fn token_hash(token: &str) -> [u8; 32] {
     *blake3::hash(token.as_bytes()).as_bytes()
 }
 
-/// Has the sessions of `user_id` read anew once `batch`, which changes them, is durable.
+/// Has the sessions of `user_id` read anew once `batch`, which changes them, is durable; long polls are
+/// woken to do so.
 pub fn changed(home: &Home, batch: &mut Batch, user_id: &UserId) {
     let (home, user_id) = (home.clone(), user_id.to_owned());
-    batch.then(move |_| home.accounts.sessions.end_epoch(user_id.as_str()));
+    batch.then(move |_| {
+        home.accounts.sessions.end_epoch(user_id.as_str());
+        home.bell.ring(&user_id);
+    });
+}
+
+/// Watches whether the session of a request that takes long is still there.
+pub(crate) struct Watch {
+    epoch: Option<(usize, u64)>,
+}
+
+impl Watch {
+    /// Nothing was looked at yet.
+    pub(crate) fn new() -> Self {
+        Watch { epoch: None }
+    }
+
+    /// Refuses `who` if the session has ended, or the account was locked or closed, since the request
+    /// began. Costs nothing if no session of the user has changed.
+    ///
+    /// # Errors
+    /// `M_UNKNOWN_TOKEN`, `M_USER_LOCKED`
+    pub(crate) async fn check(&mut self, home: &Home, who: &Device) -> Answer<()> {
+        // In this order: what changes after this look changes the epoch.
+        let epoch = home.accounts.sessions.epoch(who.user_id.as_str());
+        if self.epoch == Some(epoch) {
+            return Ok(());
+        }
+        let now_ms = home.clock.now_ms();
+        let known = match home.accounts.sessions.get(&who.token_hash, now_ms) {
+            Some(known) => known,
+            None => read(home, who.token_hash, now_ms).await?,
+        };
+        if known.session.locked {
+            return Err(Refusal::user_locked());
+        }
+        self.epoch = Some(epoch);
+        Ok(())
+    }
 }
 
 /// The session of an access token.

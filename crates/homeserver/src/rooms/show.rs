@@ -11,6 +11,7 @@ use std::{
 pub use rules::format::Format;
 use rules::{
     event::Event,
+    event_fields::EventFields,
     format::{self, Unsigned},
 };
 use ruma::{DeviceId, EventId, OwnedEventId, events::room::member::MembershipState};
@@ -68,6 +69,12 @@ impl Shown {
     /// The JSON.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What `fields` want of it.
+    #[must_use]
+    pub fn pruned(self, fields: &EventFields) -> Shown {
+        Shown(fields.of(&self.0))
     }
 
     /// The JSON, to keep.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rules::filter::Subject;
+use rules::filter::{self, Subject};
 use store::account_data::{self, AccountData};
 
 use super::{look::Look, write};
@@ -72,7 +72,7 @@ pub(super) async fn of_room(look: &Look, room: &Room, is_new: bool) -> Answer<Ve
             event_type: &data.data_type,
             sender: None,
             room_id: Some(&room.room_id),
-            has_url: false,
+            has_url: filter::has_url(&data.content),
         })
     });
     Ok(wanted)

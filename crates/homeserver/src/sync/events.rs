@@ -61,28 +61,28 @@ pub struct EventsAsk {
 ///
 /// # Errors
 /// `M_INVALID_PARAM` if a token is none of ours or too many rooms are named, `M_FORBIDDEN` if the user may
-/// not look into one of them.
+/// not look into one of them, `M_UNKNOWN_TOKEN` or `M_USER_LOCKED` if the session ends while it waits.
 pub async fn events(home: &Home, who: &Device, ask: EventsAsk) -> Answer<String> {
     if ask.rooms.len() > ROOMS_MAX {
         return Err(Refusal::invalid_param(format!("At most {ROOMS_MAX} rooms may be named")));
     }
     let from = match ask.from {
         Some(from) => from,
-        None => Token { pos: home.db.upto(), ephemeral: home.ephemera.serial() },
+        None => Token { ephemeral: home.ephemera.serial(), ..Token::after(home.db.upto()) },
     };
     look::check(home, from).await?;
-    about::syncs(home, who.user(), &PresenceState::Online);
+    about::syncs(home, who, &PresenceState::Online);
     let changes = |since| changes(home, who, &ask, from, since);
     if ask.rooms.is_empty() {
         let ear = home.bell.listen(who.user());
-        return wait::poll(home, || ear.sound(), ask.timeout, from, changes).await;
+        return wait::poll(home, who, || ear.sound(), ask.timeout, from, changes).await;
     }
     let mut ears = Vec::with_capacity(ask.rooms.len());
     for room_id in &ask.rooms {
         let (room, _) = visibility::look(home, room_id, Some(who.user())).await?;
         ears.push(home.bell.listen_in(room.key));
     }
-    wait::poll(home, || any(&ears), ask.timeout, from, changes).await
+    wait::poll(home, who, || any(&ears), ask.timeout, from, changes).await
 }
 
 /// The next ring that one of `ears` hears. There is at least one.
@@ -122,7 +122,7 @@ async fn changes(home: &Home, who: &Device, ask: &EventsAsk, from: Token, since:
     }
     let any = text.len() > begun || ends_early;
     text.push_str("]}");
-    Ok(Changes { text, any, upto: look.upto })
+    Ok(Changes { text, any, upto: look.upto, telling: None })
 }
 
 fn sync_ask(ask: &EventsAsk) -> Ask {

@@ -1,10 +1,11 @@
 //! What a client wants of `/sync`: its filter, compiled.
 
 use rules::{
+    event_fields::EventFields,
     filter::{EventFilter, Names},
     format::Format,
 };
-use ruma::api::client::filter::{EventFormat, FilterDefinition};
+use ruma::api::client::filter::{EventFormat, FilterDefinition, LazyLoadOptions};
 
 use crate::{Home, filters, refusal::Answer, who::Device};
 
@@ -27,6 +28,8 @@ pub struct Filter {
     pub(super) presence: EventFilter,
     /// In which form events are wanted.
     pub(super) format: Format,
+    /// What is wanted of events; everything, if absent.
+    pub(super) fields: Option<EventFields>,
 }
 
 impl Filter {
@@ -68,6 +71,7 @@ impl Filter {
                 EventFormat::Federation => Format::Pdu,
                 _ => Format::Client,
             },
+            fields: definition.event_fields.as_deref().map(EventFields::new).transpose()?,
         })
     }
 
@@ -80,5 +84,10 @@ impl Filter {
     /// Whether members are only told as far as they are needed.
     pub(super) fn lazy_load_members(&self) -> bool {
         !self.state.lazy_load.is_disabled()
+    }
+
+    /// Whether the client remembers the members that it was told.
+    pub(super) fn remembers_members(&self) -> bool {
+        matches!(self.state.lazy_load, LazyLoadOptions::Enabled { include_redundant_members: false })
     }
 }

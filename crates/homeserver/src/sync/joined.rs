@@ -119,14 +119,21 @@ pub(super) async fn write_timeline(
     Ok(())
 }
 
-/// The events of a timeline as the client gets them, in the same order.
+/// The events of a timeline as the client gets them, in the same order. They count as told.
 pub(super) async fn shown(
     look: &Look,
     room: &Room,
     viewer: &Viewer,
     timeline: &Timeline,
 ) -> Answer<Vec<Shown>> {
-    show::events(&look.home, room, viewer, &timeline.events, look.form(timeline.limited)).await
+    if let Some(telling) = &look.telling {
+        telling.tells(&look.home.told, room.key, timeline.events.iter().map(|event| &*event.event));
+    }
+    let shown = show::events(&look.home, room, viewer, &timeline.events, look.form(timeline.limited)).await?;
+    Ok(match &look.ask.filter.fields {
+        Some(fields) => shown.into_iter().map(|event| event.pruned(fields)).collect(),
+        None => shown,
+    })
 }
 
 /// Writes what stands in a timeline behind its events: `,"limited":…,"prev_batch":…}`.

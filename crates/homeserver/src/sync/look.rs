@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use ruma::UserId;
 use store::{account_data::AccountData, members::Member};
 
-use super::Ask;
+use super::{Ask, told::Telling};
 use crate::{
     Home,
     refusal::{Answer, Refusal},
@@ -37,6 +37,8 @@ pub(super) struct Look {
     pub(super) settings: Arc<Settings>,
     /// The account data that changed, by room.
     pub(super) account_data: HashMap<i64, Vec<AccountData>>,
+    /// What the client is told of members, if it remembers that.
+    pub(super) telling: Option<Telling>,
 }
 
 impl Look {
@@ -50,18 +52,29 @@ impl Look {
             pos = published(home, standings.last_pos()).await?;
         }
         let since = since.map(|since| Token { ephemeral: home.ephemera.known(since.ephemeral), ..since });
+        let remembers = ask.filter.remembers_members();
+        let heard = since.filter(|_| !ask.full_state).map_or(0, |since| since.link);
+        let telling = remembers.then(|| Telling::begin(&home.told, who, heard));
         let mut look = Look {
             home: home.clone(),
             who: who.clone(),
             ask: ask.clone(),
             since,
-            upto: Token { pos, ephemeral },
+            upto: Token { pos, ephemeral, link: telling.as_ref().map_or(0, |telling| telling.link) },
             standings,
             settings: settings::of(home, who.user()).await?,
             account_data: HashMap::new(),
+            telling,
         };
         look.account_data = super::account_data::changed(&look).await?;
         Ok(look)
+    }
+
+    /// The answer is on its way to the client.
+    pub(super) fn told(&mut self) {
+        if let Some(telling) = self.telling.take() {
+            telling.done(&self.home.told, &self.who);
+        }
     }
 
     /// Who syncs.

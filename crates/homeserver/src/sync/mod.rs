@@ -28,6 +28,7 @@ mod stays;
 mod stream;
 mod summary;
 mod timeline;
+pub mod told;
 pub mod unread;
 mod v2_alpha;
 mod v3;

@@ -38,8 +38,15 @@ pub(super) async fn events(
         Extent::Whole => whole(look, room, timeline, heroes).await?,
         Extent::Since(since) => changes(look, room, timeline, since, heroes).await?,
     };
-    let events = state::events_by_id(&look.home, room, &ids).await?;
-    Ok(events.into_iter().filter(|event| look.ask.filter.state.admits(event)).collect())
+    let mut events = state::events_by_id(&look.home, room, &ids).await?;
+    events.retain(|event| look.ask.filter.state.admits(event));
+    if let Some(telling) = &look.telling {
+        if extent == Extent::Whole {
+            telling.begins_anew(room.key);
+        }
+        telling.tells(&look.home.told, room.key, events.iter().map(|event| &**event));
+    }
+    Ok(events)
 }
 
 /// The state in which the list of state events ends: before the timeline, or after it.
@@ -67,7 +74,7 @@ async fn whole(
         let mut users = senders(timeline);
         users.insert(look.user().as_str());
         users.extend(heroes.iter().map(String::as_str));
-        ids.extend(members(look, root, users).await?);
+        ids.extend(members(look, root, users).await?.into_iter().map(|(_, event_id)| event_id));
     }
     Ok(ids)
 }
@@ -96,7 +103,11 @@ async fn changes(
         users.extend(heroes.iter().map(String::as_str));
         let told: HashSet<OwnedEventId> = ids.iter().cloned().collect();
         let members = members(look, end, users).await?;
-        ids.extend(members.into_iter().filter(|event_id| !told.contains(event_id)));
+        let knows = |user: &str, event_id: &OwnedEventId| {
+            let known = look.telling.as_ref().map(|of| of.knows(&look.home.told, room.key, user, event_id));
+            known.unwrap_or(false) || told.contains(event_id)
+        };
+        ids.extend(members.into_iter().filter(|(user, id)| !knows(user, id)).map(|(_, event_id)| event_id));
     }
     Ok(ids)
 }
@@ -118,12 +129,17 @@ fn senders(timeline: &Timeline) -> BTreeSet<&str> {
 }
 
 /// The member events of `users` in the state `root`.
-async fn members(look: &Look, root: Root, users: BTreeSet<&str>) -> Answer<Vec<OwnedEventId>> {
-    let mut ids = Vec::with_capacity(users.len());
+async fn members<'a>(
+    look: &Look,
+    root: Root,
+    users: BTreeSet<&'a str>,
+) -> Answer<Vec<(&'a str, OwnedEventId)>> {
+    let mut members = Vec::with_capacity(users.len());
     for user in users {
-        ids.extend(state::get(&look.home, root, "m.room.member", user).await?);
+        let event_id = state::get(&look.home, root, "m.room.member", user).await?;
+        members.extend(event_id.map(|event_id| (user, event_id)));
     }
-    Ok(ids)
+    Ok(members)
 }
 
 /// Writes state events as a member of a section: `"state":{"events":[…]}`.
@@ -131,6 +147,11 @@ pub(super) fn write(look: &Look, out: &mut String, events: &[Arc<Event>]) {
     out.push_str(if look.ask.use_state_after { r#""state_after":"# } else { r#""state":"# });
     let now_ms = look.home.clock.now_ms();
     write::events(out, events, |out, event| {
+        let begun = out.len();
         show::write_state_event(out, event, now_ms, look.ask.filter.format, false);
+        if let Some(fields) = &look.ask.filter.fields {
+            let wanted = fields.of(&out[begun..]);
+            out.replace_range(begun.., &wanted);
+        }
     });
 }

@@ -66,10 +66,11 @@ pub(super) async fn pieces<S: Shape>(look: Look) -> Answer<BoxStream<'static, An
     shape.begin(&look, &mut first).await?;
     let state = Some((look, shape, entries, first));
     Ok(stream::try_unfold(state, |state| async {
-        let Some((look, mut shape, mut entries, mut out)) = state else { return Ok(None) };
+        let Some((mut look, mut shape, mut entries, mut out)) = state else { return Ok(None) };
         while out.len() < PIECE_BYTES {
             let Some(entry) = entries.next() else {
                 shape.end(&look, &mut out);
+                look.told();
                 return Ok(Some((out.into(), None)));
             };
             shape.room(&look, &mut out, entry, entry.member(&look)).await?;

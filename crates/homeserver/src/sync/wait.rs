@@ -9,9 +9,11 @@ use super::{
     look::{self, Look},
     plan::Plan,
     stream::{self, Shape},
+    told::Telling,
 };
 use crate::{
     Home,
+    accounts::sessions,
     limits::{self, Class},
     presence,
     refusal::Answer,
@@ -23,23 +25,24 @@ use crate::{
 /// the server stops.
 ///
 /// # Errors
-/// `M_INVALID_PARAM` if the token is none of ours, `M_LIMIT_EXCEEDED` after too many initial syncs.
+/// `M_INVALID_PARAM` if the token is none of ours, `M_LIMIT_EXCEEDED` after too many initial syncs,
+/// `M_UNKNOWN_TOKEN` or `M_USER_LOCKED` if the session ends while it waits.
 pub(super) async fn sync<S: Shape>(home: &Home, who: &Device, ask: Ask) -> Answer<Synced> {
     if let Some(since) = ask.since {
         look::check(home, since).await?;
     }
-    presence::syncs(home, who.user(), &ask.set_presence);
+    presence::syncs(home, who, &ask.set_presence);
     let Some(since) = ask.since.filter(|_| !ask.full_state) else {
         limits::spend(home, Class::Search, Some(who), who.address)?;
         let look = Look::new(home, who, &ask, ask.since).await?;
         return Ok(Synced::Streamed(stream::pieces::<S>(look).await?));
     };
     if ask.timeout.is_zero() {
-        return Ok(Synced::Whole(Box::pin(changes::<S>(home, who, &ask, since)).await?.text));
+        return Ok(Synced::Whole(Box::pin(changes::<S>(home, who, &ask, since)).await?.told(home, who)));
     }
     let ear = home.bell.listen(who.user());
     let changes = |since| changes::<S>(home, who, &ask, since);
-    poll(home, || ear.sound(), ask.timeout, since, changes).await.map(Synced::Whole)
+    poll(home, who, || ear.sound(), ask.timeout, since, changes).await.map(Synced::Whole)
 }
 
 /// What can be said of one stretch of the stream.
@@ -50,22 +53,35 @@ pub(super) struct Changes {
     pub(super) any: bool,
     /// Where it ends.
     pub(super) upto: Token,
+    /// What it tells of members, if the client remembers that.
+    pub(super) telling: Option<Telling>,
+}
+
+impl Changes {
+    /// The answer, which is on its way now.
+    fn told(self, home: &Home, who: &Device) -> String {
+        if let Some(telling) = self.telling {
+            telling.done(&home.told, who);
+        }
+        self.text
+    }
 }
 
 async fn changes<S: Shape>(home: &Home, who: &Device, ask: &Ask, since: Token) -> Answer<Changes> {
     let look = Look::new(home, who, ask, Some(since)).await?;
     let plan = Plan::of(&look).await?;
     let (text, any) = stream::whole::<S>(&look, plan).await?;
-    Ok(Changes { text, any, upto: look.upto })
+    Ok(Changes { text, any, upto: look.upto, telling: look.telling })
 }
 
 /// Asks for `changes` from `since` on until they tell anything, the time is over or the server stops.
 /// `sound` makes the next ring to wait for.
 ///
 /// # Errors
-/// Those of `changes`.
+/// Those of `changes`; `M_UNKNOWN_TOKEN` or `M_USER_LOCKED` if the session of `who` ends meanwhile.
 pub(super) async fn poll<Ring: Future, Looks: Future<Output = Answer<Changes>>>(
     home: &Home,
+    who: &Device,
     sound: impl Fn() -> Ring,
     timeout: Duration,
     mut since: Token,
@@ -73,16 +89,17 @@ pub(super) async fn poll<Ring: Future, Looks: Future<Output = Answer<Changes>>>(
 ) -> Answer<String> {
     let mut stopping = home.stopping.subscribe();
     let mut out_of_time = pin!(sleep(timeout.min(TIMEOUT_MAX)));
-    let mut last = false;
+    let (mut last, mut session) = (false, sessions::Watch::new());
     loop {
         let sound = sound();
+        session.check(home, who).await?;
         // In a box of its own, for a sync that waits needs none of it.
         let changes = Box::pin(changes(since)).await?;
         if changes.any || last || *stopping.borrow() {
-            return Ok(changes.text);
+            return Ok(changes.told(home, who));
         }
         // Nothing up to there concerns the user.
-        since = changes.upto;
+        since = Token { link: since.link, ..changes.upto };
         drop(changes);
         tokio::select! {
             _ = sound => {}
