@@ -37,6 +37,9 @@ const ATTEMPTS_MAX: usize = 8;
 /// Where the tags of a room are kept.
 const TAG_TYPE: &str = "m.tag";
 
+/// Which rooms are direct chats, and with whom.
+pub(crate) const DIRECT_TYPE: &str = "m.direct";
+
 /// Types that the server itself writes.
 const OWN_TYPES: [&str; 2] = ["m.fully_read", push::ACCOUNT_DATA_TYPE];
 
@@ -125,6 +128,20 @@ pub fn told(home: &Home, batch: &mut Batch, pos: store::PosRef, user: &UserId) {
         home.settings.changed(&user);
         home.bell.ring_later(pos, None, vec![user]);
     });
+}
+
+/// The content of m.direct with the room `new` wherever it names `old`; `None` if that changes nothing.
+pub(crate) fn direct_too(content: &str, old: &RoomId, new: &RoomId) -> Option<String> {
+    let mut content: Map<String, Value> = serde_json::from_str(content).ok()?;
+    let mut changed = false;
+    for rooms in content.values_mut().filter_map(Value::as_array_mut) {
+        if rooms.iter().any(|room| *room == old.as_str()) && !rooms.iter().any(|room| *room == new.as_str()) {
+            rooms.push(new.as_str().into());
+            changed = true;
+        }
+    }
+    let content = Value::Object(content).to_string();
+    (changed && content.len() <= CONTENT_BYTES_MAX).then_some(content)
 }
 
 /// The content of a piece of account data of `user`, who must be who asks.

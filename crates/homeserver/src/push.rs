@@ -8,10 +8,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use ruma::{
-    OwnedRoomId, OwnedUserId, UserId,
+    OwnedRoomId, OwnedUserId, RoomId, UserId,
     push::{
-        Action, InsertPushRuleError, NewConditionalPushRule, NewPatternedPushRule, NewPushRule,
-        NewSimplePushRule, PushCondition, RemovePushRuleError, RuleKind, Ruleset,
+        Action, AnyPushRuleRef, ConditionalPushRule, InsertPushRuleError, NewConditionalPushRule,
+        NewPatternedPushRule, NewPushRule, NewSimplePushRule, PushCondition, RemovePushRuleError, RuleKind,
+        Ruleset,
     },
 };
 use serde::Deserialize;
@@ -337,6 +338,62 @@ pub async fn set_actions(home: &Home, who: &Device, name: &Name, actions: Vec<Ac
         rules.set_actions(name.kind.clone(), &name.rule_id, actions.clone()).map_err(|_| unknown())
     })
     .await
+}
+
+/// The content of m.push_rules with what it says of the room `old` said of the room `new` as well; `None`
+/// if that changes nothing, or would be too much.
+pub(crate) fn rules_too(user: &UserId, content: &str, old: &RoomId, new: &RoomId) -> Option<String> {
+    let mut rules = read(user, Some(content));
+    let before = rules.clone();
+    for rule in before.iter().filter(|rule| !rule.is_server_default()) {
+        let Some(copy) = copied(rule, old, new) else { continue };
+        let kind = copy.kind();
+        let rule_id = copy.rule_id().to_owned();
+        let is_known = rules.get(kind.clone(), &rule_id).is_some();
+        if is_known
+            || rule_id.len() > RULE_ID_BYTES_MAX
+            || rules.insert(copy, Some(rule.rule_id()), None).is_err()
+        {
+            continue;
+        }
+        // It is there now.
+        let _ = rules.set_enabled(kind, &rule_id, rule.enabled());
+    }
+    let all = rules.iter().filter(|rule| !rule.is_server_default()).count();
+    let changed = all != before.iter().filter(|rule| !rule.is_server_default()).count();
+    let content = json!({ "global": global(&rules) }).to_string();
+    (changed && all <= RULES_MAX && content.len() <= RULES_BYTES_MAX).then_some(content)
+}
+
+/// A rule about the room `old` as one about the room `new`.
+fn copied(rule: AnyPushRuleRef<'_>, old: &RoomId, new: &RoomId) -> Option<NewPushRule> {
+    let names_old = |condition: &PushCondition| matches!(condition, PushCondition::EventMatch(data) if data.key == "room_id" && data.pattern == old.as_str());
+    let conditional = |rule: &ConditionalPushRule| {
+        rule.conditions.iter().any(names_old).then(|| {
+            let mut conditions = rule.conditions.clone();
+            for condition in &mut conditions {
+                if let PushCondition::EventMatch(data) = condition
+                    && data.key == "room_id"
+                    && data.pattern == old.as_str()
+                {
+                    data.pattern = new.to_string();
+                }
+            }
+            let rule_id = match rule.rule_id.contains(old.as_str()) {
+                true => rule.rule_id.replace(old.as_str(), new.as_str()),
+                false => format!("{} {new}", rule.rule_id),
+            };
+            NewConditionalPushRule::new(rule_id, conditions, rule.actions.clone())
+        })
+    };
+    match rule {
+        AnyPushRuleRef::Room(rule) if rule.rule_id == old => {
+            Some(NewPushRule::Room(NewSimplePushRule::new(new.to_owned(), rule.actions.clone())))
+        }
+        AnyPushRuleRef::Override(rule) => conditional(rule).map(NewPushRule::Override),
+        AnyPushRuleRef::Underride(rule) => conditional(rule).map(NewPushRule::Underride),
+        _ => None,
+    }
 }
 
 /// Changes the rules of a user: all at once, on what they are when it is written.

@@ -1,7 +1,7 @@
 //! Room aliases of this server: which room each leads to.
 
 use crate::{
-    Batch, Db, Result, Value,
+    Batch, Db, PosRef, Result, Value,
     database::{FromRow, Row},
 };
 
@@ -37,8 +37,8 @@ pub fn remove(batch: &mut Batch, alias: &str, room: i64) {
         .must("DELETE FROM alias WHERE alias = $1 AND room = $2", vec![alias.to_owned().into(), room.into()]);
 }
 
-/// Lets all the aliases of one room lead to another.
-pub fn move_all(batch: &mut Batch, from: i64, to: i64) {
+/// Lets all the aliases of one room lead to another, which the same batch makes at the position `to`.
+pub fn move_all(batch: &mut Batch, from: i64, to: PosRef) {
     batch.run("UPDATE alias SET room = $2 WHERE room = $1", vec![from.into(), to.into()]);
 }
 

@@ -182,20 +182,22 @@ impl FromRow for Summary {
 }
 
 /// Sums up the children at or before `upto` of all these parents, as far as aggregations are made of them.
+/// Those that `ignored` users sent are left out.
 pub async fn summaries(
     db: &Db,
     room: i64,
     parents: &[String],
     upto: i64,
     user_id: &str,
+    ignored: &[String],
 ) -> Result<Vec<Summary>> {
     db.rows(
         "SELECT parent, rel_type, COUNT(*), MAX(pos), COUNT(CASE WHEN sender = $4 THEN 1 END)
          FROM relation
          WHERE room = $1 AND parent = ANY($2) AND rel_type IN ('m.reference', 'm.replace', 'm.thread')
-            AND pos <= $3
+            AND pos <= $3 AND sender <> ALL($5)
          GROUP BY parent, rel_type",
-        &[room.into(), parents.into(), upto.into(), user_id.into()],
+        &[room.into(), parents.into(), upto.into(), user_id.into(), ignored.into()],
     )
     .await
 }

@@ -60,6 +60,50 @@ on_both_databases! {
         assert_eq!(said(&third["rooms"]["join"][&room]["timeline"]["events"]), ["again"]);
     }
 
+    async fn what_the_ignored_say_counts_for_nothing(server: Server) {
+        let (alice, bob, carol) =
+            (server.user("alice").await, server.user("bob").await, server.user("carol").await);
+        let room = alice.creates_room(json!({ "preset": "public_chat" })).await;
+        bob.joins(&room).await;
+        carol.joins(&room).await;
+        let root = alice.say(&room, "root").await;
+        let begun = bob.say(&room, "begun by bob").await;
+        let reply = async |who: &User, to: &str, rel_type: &str, body: &str| {
+            let content = json!({ "msgtype": "m.text", "body": body,
+                "m.relates_to": { "rel_type": rel_type, "event_id": to } });
+            let path = format!("/v3/rooms/{}/send/m.room.message/{body}", encode(&room));
+            who.put(&path, content).await.ok()["event_id"].as_str().expect("an id").to_owned()
+        };
+        let heard = reply(&carol, &root, "m.thread", "heard").await;
+        reply(&bob, &root, "m.thread", "unheard").await;
+        let reference = reply(&carol, &root, "m.reference", "pointed").await;
+        reply(&bob, &root, "m.reference", "unpointed").await;
+        reply(&carol, &begun, "m.thread", "to-bob").await;
+        let told = async |who: &User, event_id: &str| {
+            let path = format!("/v3/rooms/{}/event/{}", encode(&room), encode(event_id));
+            who.get(&path).await.ok()["unsigned"]["m.relations"].clone()
+        };
+        let all = told(&alice, &root).await;
+        assert_eq!((&all["m.thread"]["count"], &all["m.thread"]["latest_event"]["content"]["body"]), (&json!(2), &json!("unheard")));
+        assert_eq!(all["m.reference"]["chunk"].as_array().map(Vec::len), Some(2));
+        alice.ignores(&[&bob]).await;
+        let of_carol = told(&alice, &root).await;
+        assert_eq!(of_carol["m.thread"]["count"], 1);
+        assert_eq!(of_carol["m.thread"]["latest_event"]["event_id"], json!(heard));
+        assert_eq!(of_carol["m.reference"]["chunk"], json!([{ "event_id": reference }]));
+        assert_eq!(told(&carol, &root).await["m.thread"]["count"], 2, "carol ignores nobody");
+        // Of a thread that bob began, the beginning is as good as redacted.
+        let threads = alice.get(&format!("/v1/rooms/{}/threads", encode(&room))).await.ok();
+        let chunk = threads["chunk"].as_array().expect("threads");
+        let of_bob = chunk.iter().find(|event| event["event_id"] == *begun).expect("the thread");
+        assert_eq!((&of_bob["content"], &of_bob["unsigned"]["m.relations"]["m.thread"]["count"]), (&json!({}), &json!(1)));
+        // Only bob says anything: then there is nothing to tell.
+        let lonely = alice.say(&room, "lonely").await;
+        reply(&bob, &lonely, "m.thread", "nobody-hears").await;
+        reply(&bob, &lonely, "m.reference", "nobody-sees").await;
+        assert_eq!(told(&alice, &lonely).await, Value::Null);
+    }
+
     async fn invites_by_the_ignored_are_not_told(server: Server) {
         let (alice, bob) = (server.user("alice").await, server.user("bob").await);
         let carol = server.user("carol").await;

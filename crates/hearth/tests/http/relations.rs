@@ -58,6 +58,30 @@ async fn told(scene: &Scene<'_>, who: &User, event_id: &str) -> Value {
 }
 
 on_both_databases! {
+    async fn a_refusal_tells_nobody_what_they_can_not_read(server: Server) {
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let scene = Scene::new(&server, &alice, Some("joined")).await;
+        let root = scene.send(&alice, "m.room.message", text("root")).await;
+        let within = scene.send(&alice, "m.room.message", related("m.thread", &root, text("within"))).await;
+        let send = async |who: &User, txn: &str, event_type: &str, content: Value| {
+            who.put(&format!("/v3/rooms/{}/send/{event_type}/{txn}", encode(&scene.room_id)), content).await
+        };
+        // Who is not in the room learns only that.
+        for (txn, target) in [("t1", &root), ("t2", &within)] {
+            let thread = related("m.thread", target, text("x"));
+            let refused = send(&bob, txn, "m.room.message", thread).await.refused(403, "M_FORBIDDEN");
+            assert!(!refused["error"].as_str().expect("why").contains("thread"), "{refused}");
+        }
+        // Who is, but may not see the event, can answer to it as to one that is not there.
+        scene.member(&bob, &bob, "join").await;
+        send(&bob, "t3", "m.room.message", related("m.thread", &within, text("x"))).await.ok();
+        send(&alice, "t1", "m.room.message", related("m.thread", &within, text("x"))).await.refused(400, "M_UNKNOWN");
+        // The same annotation twice, and once more in the same transaction.
+        send(&bob, "r1", "m.reaction", reaction(&root, "a")).await.ok();
+        send(&bob, "r1", "m.reaction", reaction(&root, "a")).await.ok();
+        send(&bob, "r2", "m.reaction", reaction(&root, "a")).await.refused(400, "M_DUPLICATE_ANNOTATION");
+    }
+
     async fn children_are_found_by_kind_and_type(server: Server) {
         let (alice, bob, scene) = alice_and_bob(&server).await;
         let root = scene.send(&alice, "m.room.message", text("root")).await;

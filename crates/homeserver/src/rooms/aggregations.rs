@@ -18,7 +18,11 @@ use super::{
     timeline,
     visibility::Viewer,
 };
-use crate::{Home, refusal::Answer};
+use crate::{
+    Home,
+    refusal::Answer,
+    settings::{self, Settings},
+};
 
 /// Edits of an event that are tried, the newest first, until one is valid.
 const EDITS_TRIED_MAX: i64 = 3;
@@ -79,6 +83,8 @@ struct Bundle {
     summaries: Vec<Summary>,
     /// The children after this position are not the viewer's business.
     upto: i64,
+    /// Whom the viewer ignores: what they send counts for nothing.
+    settings: Option<Arc<Settings>>,
     /// Members of the JSON object, by parent.
     parts: HashMap<OwnedEventId, Vec<String>>,
 }
@@ -92,11 +98,22 @@ impl Bundle {
         let upto = viewer.horizon(home);
         let ids: Vec<String> = parents.keys().cloned().collect();
         let user = viewer.user().map_or("", |user| user.as_str());
+        let settings = match viewer.user() {
+            Some(user) if !ids.is_empty() => Some(settings::of(home, user).await?),
+            _ => None,
+        };
+        let ignored = settings.iter().flat_map(|settings| &settings.ignored);
+        let ignored: Vec<String> = ignored.map(ToString::to_string).collect();
         let summaries = match ids.is_empty() {
             true => Vec::new(),
-            false => store::relations::summaries(&home.db, room.key, &ids, upto, user).await?,
+            false => store::relations::summaries(&home.db, room.key, &ids, upto, user, &ignored).await?,
         };
-        Ok(Bundle { parents, summaries, upto, parts: HashMap::new() })
+        Ok(Bundle { parents, summaries, upto, settings, parts: HashMap::new() })
+    }
+
+    /// Whether the viewer ignores who sent `event`.
+    fn hides(&self, event: &TimelineEvent) -> bool {
+        self.settings.as_ref().is_some_and(|settings| settings.hides(&event.event))
     }
 
     /// The parents that have children of this kind.
@@ -127,7 +144,7 @@ impl Bundle {
         let found = store::relations::edits(&home.db, room.key, &edited, self.upto, EDITS_TRIED_MAX).await?;
         let found = viewer.filter(home, room, timeline::read_all(found, room)?).await?;
         let mut newest: HashMap<String, Arc<TimelineEvent>> = HashMap::new();
-        for edit in found.into_iter().filter(|edit| is_valid_edit(edit)) {
+        for edit in found.into_iter().filter(|edit| is_valid_edit(edit) && !self.hides(edit)) {
             if let Some(parent) = relations::relates_to(edit.event.content_str()).event_id {
                 newest.entry(parent.to_string()).or_insert(edit);
             }
@@ -148,7 +165,7 @@ impl Bundle {
         let found = store::relations::references(&home.db, room.key, &referred, self.upto, REFERENCES_MAX);
         let found = viewer.filter(home, room, timeline::read_all(found.await?, room)?).await?;
         let mut chunks: HashMap<OwnedEventId, Vec<String>> = HashMap::new();
-        for event in found {
+        for event in found.into_iter().filter(|event| !self.hides(event)) {
             if let Some(parent) = relations::relates_to(event.event.content_str()).event_id {
                 let entry = format!(r#"{{"event_id":"{}"}}"#, event.event.event_id());
                 chunks.entry(parent).or_default().push(entry);

@@ -24,7 +24,7 @@ use super::{
     delayed_events,
     effects::{self, Effect},
     memory::{self, Head, Newest, Room},
-    state,
+    relations, state,
 };
 use crate::{
     Home,
@@ -124,7 +124,7 @@ impl Intent {
 ///
 /// # Errors
 /// `M_FORBIDDEN` with the authorization rule that says no, `M_TOO_LARGE`, `M_NOT_FOUND` for a
-/// redaction of nothing.
+/// redaction of nothing, those of [`relations::check`].
 pub async fn append(home: &Home, room: &Arc<Room>, intent: Intent) -> Answer<OwnedEventId> {
     let _alone = match &intent.txn {
         Some(txn) => Some(home.rooms.txns.alone(txn.key_of(&intent.sender)).await),
@@ -286,6 +286,9 @@ impl Chain {
         if let Some(same) = same {
             return Ok(same.event_id().to_owned());
         }
+        if let Some(room) = self.room() {
+            relations::check(&self.home, room, &event).await?;
+        }
         let redacted = match event.redacts() {
             Some(_) => Some(effects::redacted(&self.home, self, &event, by_administrator).await?),
             None => None,
@@ -411,20 +414,45 @@ impl Chain {
         &mut self.batch
     }
 
+    /// Moves the room's head to the last event of the chain.
+    fn advance(&mut self) {
+        let Some(last_pos) = self.effects.last().map(|last| last.pos) else { return };
+        let counts = (self.joined, self.invited);
+        let (old, new) = (self.head_before.clone(), self.head.to_text());
+        let room_key = self.room_key();
+        store::rooms::advance(&mut self.batch, room_key, (&old, &new), counts, last_pos);
+    }
+
+    /// Has the room that `born` begins come to be together with what this chain does: both or neither.
+    /// To be called before anything is pushed. Answers the new room's key and id.
+    ///
+    /// # Errors
+    /// A broken server if this chain has begun, or `born` is not of a new room.
+    pub(super) fn together_with(&mut self, mut born: Chain) -> Answer<(PosRef, OwnedRoomId)> {
+        born.advance();
+        let Chain { place: Place::New(key, version), room_id: Some(room_id), effects, mut batch, .. } = born
+        else {
+            return Err(Refusal::broken("a room can not begin twice"));
+        };
+        if !self.batch.is_empty() {
+            return Err(Refusal::broken("a chain that has begun can not begin a room"));
+        }
+        begun(&self.home, &mut batch, (key, room_id.clone(), version), effects);
+        self.batch = batch;
+        Ok((key, room_id))
+    }
+
     /// Hands the events to the writer and waits until they are durable. Answers the room.
     ///
     /// # Errors
     /// [`Failed`]; nothing of the chain happened then.
     pub async fn commit(mut self) -> Result<Option<Arc<Room>>, Failed> {
-        let Some(last) = self.effects.last() else {
+        if self.effects.is_empty() {
             let room = self.room().cloned();
             self.home.db.commit(self.batch).await.map_err(Failed::of)?;
             return Ok(room);
-        };
-        let counts = (self.joined, self.invited);
-        let (old, new) = (self.head_before.clone(), self.head.to_text());
-        let (room_key, last_pos) = (self.room_key(), last.pos);
-        store::rooms::advance(&mut self.batch, room_key, (&old, &new), counts, last_pos);
+        }
+        self.advance();
         // What can not be stored must not take down what others build on it meanwhile.
         self.batch.check().map_err(Failed::Broken)?;
         let Chain { home, place, mut batch, effects, head, room_id, .. } = self;
@@ -452,19 +480,29 @@ impl Chain {
             }
             Place::New(key, version) => {
                 let room_id = room_id.ok_or(Failed::Overtaken)?;
-                let home_then = home.clone();
-                batch.then(move |at| match Room::new(at.at(key), room_id, version, &home_then.rooms.tails) {
-                    Ok(room) => {
-                        let room = home_then.rooms.insert(room);
-                        effects::happened(&home_then, &room, effects, at);
-                    }
-                    Err(refusal) => tracing::error!(%refusal, "a new room can not be read"),
-                });
+                begun(&home, &mut batch, (key, room_id, version), effects);
                 let at = home.db.commit(batch).await.map_err(Failed::of)?;
                 Ok(memory::find_by_key(&home, at.at(key)).await.ok())
             }
         }
     }
+}
+
+/// Brings a new room into memory once it is durable.
+fn begun(
+    home: &Home,
+    batch: &mut Batch,
+    (key, room_id, version): (PosRef, OwnedRoomId, RoomVersionId),
+    effects: Vec<Effect>,
+) {
+    let home = home.clone();
+    batch.then(move |at| match Room::new(at.at(key), room_id, version, &home.rooms.tails) {
+        Ok(room) => {
+            let room = home.rooms.insert(room);
+            effects::happened(&home, &room, effects, at);
+        }
+        Err(refusal) => tracing::error!(%refusal, "a new room can not be read"),
+    });
 }
 
 impl Failed {

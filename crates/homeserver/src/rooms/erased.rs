@@ -52,7 +52,11 @@ pub(super) async fn prune(
     pruned.collect::<Answer<Vec<_>>>().map(Some)
 }
 
-fn pruned(room: &Room, event: &TimelineEvent) -> Answer<Arc<TimelineEvent>> {
+/// What redaction would leave of an event.
+///
+/// # Errors
+/// A broken server if it is stored damaged.
+pub(super) fn pruned(room: &Room, event: &TimelineEvent) -> Answer<Arc<TimelineEvent>> {
     let json = redaction::redacted(event.event.json(), room.rules)?;
     let left = Event::parse(event.event.event_id().to_owned(), json.into(), room.rules)?;
     let mut event = event.clone();

@@ -4,13 +4,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use rules::filter::EventFilter;
-use ruma::{CanonicalJsonValue, DeviceId, EventId, OwnedEventId, RoomId, UserId, api::Direction};
+use rules::{event::Event, filter::EventFilter};
+use ruma::{DeviceId, EventId, OwnedEventId, RoomId, UserId, api::Direction};
 use serde::Deserialize;
 use store::relations::Children;
 
 use super::{
-    Intent, Room, TimelineEvent, aggregations, chain, context,
+    Room, TimelineEvent, aggregations, context, erased,
     messages::{self, PAGE_EVENTS_MAX, Source, Stretch},
     show::{self, Form, Shown},
     timeline, visibility,
@@ -18,6 +18,7 @@ use super::{
 use crate::{
     Home, Token,
     refusal::{Answer, Refusal},
+    settings,
 };
 
 /// Events on a page if the client does not say.
@@ -140,6 +141,7 @@ pub async fn threads(
 ) -> Answer<(Vec<Shown>, Option<Token>)> {
     let (room, viewer) = visibility::look(home, room_id, Some(user)).await?;
     viewer.reach(home, &room).await?;
+    let settings = settings::of(home, user).await?;
     let limit = limit.min(PAGE_EVENTS_MAX);
     let (mut at, mut scanned) = (from.map_or(i64::MAX, |token| token.pos), 0);
     let mut roots: Vec<Arc<TimelineEvent>> = Vec::new();
@@ -160,7 +162,9 @@ pub async fn threads(
             let Some(event) = events.remove(&*root) else { continue };
             let is_wanted = !participated || taking_part.contains(event.event.event_id());
             if is_wanted && viewer.may_see(home, &room, &event).await? {
-                roots.push(event);
+                // Of a thread that an ignored user began, the beginning is told as if it were redacted.
+                let hidden = settings.hides(&event.event);
+                roots.push(if hidden { erased::pruned(&room, &event)? } else { event });
             }
         }
         if is_last {
@@ -203,47 +207,51 @@ pub(super) fn relates_to(content: &str) -> RelatesTo {
     serde_json::from_str::<Content>(content).ok().and_then(|content| content.relates_to).unwrap_or_default()
 }
 
-/// Refuses an event of a client that relates to another as it should not: a thread within a thread, or the
-/// same annotation twice. What was sent before with the same transaction id is not refused.
+/// Refuses an event that relates to another as it should not: a thread within a thread, or the same
+/// annotation twice. Asked once the sender is allowed to say it, so that nobody learns more of a room
+/// from a refusal than from reading it.
 ///
 /// # Errors
 /// `M_UNKNOWN`, `M_DUPLICATE_ANNOTATION`
-pub async fn check(home: &Home, room: &Room, intent: &Intent) -> Answer<()> {
-    match misrelated(home, room, intent).await? {
-        Some(refusal) if chain::done_before(home, intent).await?.is_none() => Err(refusal),
+pub(super) async fn check(home: &Home, room: &Room, event: &Event) -> Answer<()> {
+    // The key is there as text before it can be there as a key.
+    if event.state_key().is_some() || !event.content_str().contains(r#""m.relates_to""#) {
+        return Ok(());
+    }
+    let relation = relates_to(event.content_str());
+    let Some(target) = relation.event_id else { return Ok(()) };
+    match (relation.rel_type.as_deref(), relation.key) {
+        (Some("m.thread"), _) if begins_no_thread(home, room, event.sender(), &target).await? => {
+            Err(Refusal::unknown("A thread can not begin at an event that relates to another"))
+        }
+        (Some("m.annotation"), Some(key)) if has_annotated(home, room, event, &target, &key).await? => {
+            let message = "You have annotated this event with the same key already";
+            Err(Refusal::new(400, "M_DUPLICATE_ANNOTATION", message))
+        }
         _ => Ok(()),
     }
 }
 
-async fn misrelated(home: &Home, room: &Room, intent: &Intent) -> Answer<Option<Refusal>> {
-    let Some(CanonicalJsonValue::Object(relation)) = intent.content.get("m.relates_to") else {
-        return Ok(None);
-    };
-    let text = |name: &str| relation.get(name).and_then(CanonicalJsonValue::as_str);
-    let Some(target) = text("event_id").and_then(|id| EventId::parse(id).ok()) else { return Ok(None) };
-    match (text("rel_type"), text("key")) {
-        (Some("m.thread"), _) => {
-            let root = timeline::get(home, room, &target).await?;
-            let is_child = root.is_some_and(|root| relates_to(root.event.content_str()).rel_type.is_some());
-            let message = "A thread can not begin at an event that relates to another";
-            Ok(is_child.then(|| Refusal::unknown(message)))
-        }
-        (Some("m.annotation"), Some(key)) => {
-            let (target, sender) = (target.as_str(), intent.sender.as_str());
-            let own = store::relations::annotations(
-                &home.db,
-                room.key,
-                target,
-                &intent.event_type,
-                sender,
-                ANNOTATIONS_MAX,
-            );
-            let own = timeline::read_all(own.await?, room)?;
-            let keys = own.iter().map(|event| relates_to(event.event.content_str()).key);
-            let is_there = keys.flatten().any(|own| own == key);
-            let message = "You have annotated this event with the same key already";
-            Ok(is_there.then(|| Refusal::new(400, "M_DUPLICATE_ANNOTATION", message)))
-        }
-        _ => Ok(None),
+/// Whether `user` may see that `target` relates to another event, and so begins no thread.
+async fn begins_no_thread(home: &Home, room: &Room, user: &UserId, target: &EventId) -> Answer<bool> {
+    let Some(root) = timeline::get(home, room, target).await? else { return Ok(false) };
+    if relates_to(root.event.content_str()).rel_type.is_none() {
+        return Ok(false);
     }
+    visibility::Viewer::of(home, room, Some(user)).await?.may_see(home, room, &root).await
+}
+
+/// Whether the sender of `event` has annotated `target` with `key` already, by an event of the same type.
+async fn has_annotated(home: &Home, room: &Room, event: &Event, target: &EventId, key: &str) -> Answer<bool> {
+    let own = store::relations::annotations(
+        &home.db,
+        room.key,
+        target.as_str(),
+        event.event_type(),
+        event.sender().as_str(),
+        ANNOTATIONS_MAX,
+    );
+    let own = timeline::read_all(own.await?, room)?;
+    let keys = own.iter().map(|event| relates_to(event.event.content_str()).key);
+    Ok(keys.flatten().any(|own| own == key))
 }

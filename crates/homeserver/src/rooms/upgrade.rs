@@ -15,7 +15,7 @@ use super::{
     chain::{ATTEMPTS_MAX, Failed},
     create::{Piece, Plan, create_content, raise_tombstone},
     effects::MemberContent,
-    membership, state,
+    membership, moving, state,
 };
 use crate::{
     Home,
@@ -39,7 +39,8 @@ const TAKEN_ALONG: [&str; 9] = [
     "m.room.canonical_alias",
 ];
 
-/// Puts a new room of `version` in the place of `old`, and answers its id.
+/// Puts a new room of `version` in the place of `old`, and answers its id. The new room begins and the old
+/// one ends in one batch.
 ///
 /// # Errors
 /// `M_UNSUPPORTED_ROOM_VERSION`, `M_FORBIDDEN` to who may not send m.room.tombstone.
@@ -52,34 +53,18 @@ pub async fn upgrade(
 ) -> Answer<OwnedRoomId> {
     who.may_act()?;
     let rules = versions::rules(version)?;
-    let mut successor: Option<Arc<Room>> = None;
     for _ in 0..ATTEMPTS_MAX {
         let mut chain = Chain::on(home, old).await?;
-        let new = match &successor {
-            // The new room was made, but somebody was faster in the old one.
-            Some(new) => new.clone(),
-            None => {
-                let plan = Successor { home, who, old, chain: &chain, version, rules };
-                let plan = plan.plan(&additional_creators).await?;
-                let born = plan.build(home).await?;
-                let new_id =
-                    born.room_id().cloned().ok_or_else(|| Refusal::broken("a room without an id"))?;
-                // Before anything happens: may this user end the old room at all?
-                bury(&mut chain, who, &new_id).await?;
-                let new = match born.commit().await {
-                    Ok(Some(new)) => new,
-                    Ok(None) | Err(Failed::Overtaken) => continue,
-                    Err(Failed::Broken(error)) => return Err(error.into()),
-                };
-                successor.insert(new).clone()
-            }
-        };
-        bury(&mut chain, who, &new.room_id).await?;
+        let plan = Successor { home, who, old, chain: &chain, version, rules };
+        let born = plan.plan(&additional_creators).await?.build(home).await?;
+        let (key, new) = chain.together_with(born)?;
+        bury(&mut chain, who, &new).await?;
         quieten(&mut chain, who).await?;
-        store::aliases::move_all(chain.batch(), old.key, new.key);
+        store::aliases::move_all(chain.batch(), old.key, key);
         store::rooms::set_public(chain.batch(), old.key.into(), false);
+        moving::settings(home, chain.batch(), who.user(), old, (key.into(), &new)).await?;
         match chain.commit().await {
-            Ok(_) => return Ok(new.room_id.clone()),
+            Ok(_) => return Ok(new),
             Err(Failed::Overtaken) => {}
             Err(Failed::Broken(error)) => return Err(error.into()),
         }
