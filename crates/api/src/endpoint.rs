@@ -17,7 +17,7 @@ use homeserver::{
     Answer, Home, Refusal,
     limits::{self, Class},
 };
-use http::Method;
+use http::{HeaderName, Method};
 use ruma::api::{IncomingRequest, path_builder::PathBuilder};
 use tracing::Instrument;
 
@@ -27,6 +27,9 @@ use crate::{
     caller::{self, Caller},
     pages,
 };
+
+/// Under which number the request stands in the log, for who asks about it.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// One endpoint, ready to be served.
 pub struct Endpoint {
@@ -111,15 +114,17 @@ where
                           path: Result<RawPathParams, RawPathParamsRejection>,
                           request: Request| {
             let (verb, meter) = (verb.clone(), meter.clone());
-            let span = tracing::info_span!("request", id = home.request_id(), endpoint = name);
+            let id = home.request_id();
+            let span = tracing::info_span!("request", id, endpoint = name);
             async move {
                 let begun = meter.begin();
                 let served = AssertUnwindSafe(serve(&home, class, path, request, verb)).catch_unwind().await;
-                let response = match served.unwrap_or_else(|_| Err(Refusal::broken("the endpoint panicked")))
-                {
-                    Ok(response) => response,
-                    Err(refusal) => refuse(&home, &refusal),
-                };
+                let mut response =
+                    match served.unwrap_or_else(|_| Err(Refusal::broken("the endpoint panicked"))) {
+                        Ok(response) => response,
+                        Err(refusal) => refuse(&home, &refusal),
+                    };
+                response.headers_mut().insert(REQUEST_ID, id.into());
                 meter.end(begun, response.status().as_u16());
                 response
             }

@@ -134,8 +134,8 @@ fn events() -> Vec<Endpoint> {
         at(Method::PUT, &[delayed_events::SCHEDULE_PATH], delayed_events::schedule).costs(Send),
         at(Method::GET, &[delayed_events::LIST_PATH], delayed_events::list),
         at(Method::GET, &[delayed_events::ONE_PATH], delayed_events::get),
-        at(Method::POST, &[delayed_events::ONE_PATH], delayed_events::update),
-        at(Method::POST, &[delayed_events::ACT_PATH], delayed_events::act),
+        at(Method::POST, &[delayed_events::ONE_PATH], delayed_events::update).costs(Send),
+        at(Method::POST, &[delayed_events::ACT_PATH], delayed_events::act).costs(Send),
     ]
 }
 
@@ -159,8 +159,8 @@ fn rooms() -> Vec<Endpoint> {
         at(Method::GET, &both!("joined_rooms"), room_state::joined_rooms),
         endpoint(membership::knock).costs(Join),
         endpoint(membership::invite).costs(Invite),
-        endpoint(membership::join_by_alias).costs(Join),
-        endpoint(membership::join).costs(Join),
+        at(Method::POST, &both!("join/{room_id_or_alias}"), membership::join_by_alias).costs(Join),
+        at(Method::POST, &both!("rooms/{room_id}/join"), membership::join).costs(Join),
         endpoint(membership::forget),
         endpoint(membership::leave),
         endpoint(membership::kick),

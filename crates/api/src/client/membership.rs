@@ -1,46 +1,58 @@
 //! Joining, inviting, leaving, forgetting, kicking, banning and knocking.
 
+use std::sync::Arc;
+
 use homeserver::{
     Answer, Home, Refusal,
     rooms::{
-        self,
+        self, Room,
         membership::{self, Move},
+        third_party,
     },
     who::Device,
 };
 use ruma::{
-    RoomId, UserId,
+    OwnedRoomId, OwnedRoomOrAliasId, RoomId, UserId,
     api::client::{
         knock::knock_room,
         membership::{
-            ban_user, forget_room, invite_user, invite_user::v3::InvitationRecipient, join_room_by_id,
-            join_room_by_id_or_alias, kick_user, leave_room, unban_user,
+            ban_user, forget_room, invite_user, invite_user::v3::InvitationRecipient, kick_user, leave_room,
+            unban_user,
         },
     },
 };
 
-use crate::caller::DeviceOrGuest;
+use serde::Deserialize;
+use serde_json::{json, value::RawValue};
+
+use crate::{answer::Json, caller::DeviceOrGuest, plain::Plain};
+
+/// What both ways to join take.
+// By hand: of the proof not one key may be lost, for it is signed as it is.
+#[derive(Deserialize)]
+struct Joining {
+    reason: Option<String>,
+    third_party_signed: Option<Box<RawValue>>,
+}
 
 /// `POST /_matrix/client/v3/rooms/{roomId}/join`
-pub async fn join(
-    home: Home,
-    DeviceOrGuest(who): DeviceOrGuest,
-    ask: join_room_by_id::v3::Request,
-) -> Answer<join_room_by_id::v3::Response> {
-    let room = rooms::find(&home, &ask.room_id).await?;
-    membership::change_as(&home, &who, &room, Move::Join, who.user(), ask.reason).await?;
-    Ok(join_room_by_id::v3::Response::new(ask.room_id))
+pub async fn join(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> Answer<Json> {
+    let room_id: OwnedRoomId = ask.path(0)?;
+    let body: Joining = ask.json()?;
+    joined(&home, &who, &rooms::find(&home, &room_id).await?, body).await
 }
 
 /// `POST /_matrix/client/v3/join/{roomIdOrAlias}`
-pub async fn join_by_alias(
-    home: Home,
-    DeviceOrGuest(who): DeviceOrGuest,
-    ask: join_room_by_id_or_alias::v3::Request,
-) -> Answer<join_room_by_id_or_alias::v3::Response> {
-    let room = membership::find(&home, &ask.room_id_or_alias).await?;
-    membership::change_as(&home, &who, &room, Move::Join, who.user(), ask.reason).await?;
-    Ok(join_room_by_id_or_alias::v3::Response::new(room.room_id.clone()))
+pub async fn join_by_alias(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> Answer<Json> {
+    let room: OwnedRoomOrAliasId = ask.path(0)?;
+    let body: Joining = ask.json()?;
+    joined(&home, &who, &membership::find(&home, &room).await?, body).await
+}
+
+async fn joined(home: &Home, who: &Device, room: &Arc<Room>, body: Joining) -> Answer<Json> {
+    let signed = body.third_party_signed.map(|signed| third_party::signed(signed.get().as_bytes()));
+    membership::join(home, who, room, body.reason, signed.transpose()?).await?;
+    Json::of(&json!({ "room_id": room.room_id }))
 }
 
 /// `POST /_matrix/client/v3/knock/{roomIdOrAlias}`

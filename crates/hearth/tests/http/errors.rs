@@ -132,6 +132,17 @@ on_both_databases! {
         assert_eq!(unknown.body["soft_logout"], false);
     }
 
+    async fn an_answer_has_the_number_under_which_the_log_knows_it(server: Server) {
+        let alice = server.user("alice").await;
+        let mut numbers = Vec::new();
+        for (who, status) in [(&alice, 200), (&server.stranger(), 401), (&alice, 200)] {
+            let answer = send(&server, &request(who, "GET", WHOAMI, "", b"")).await;
+            assert_eq!(answer.status, status);
+            numbers.push(answer.header("x-request-id").and_then(|id| id.parse::<u64>().ok()).expect("a number"));
+        }
+        assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+    }
+
     async fn a_body_that_is_no_json_and_one_that_is_not_what_is_taken(server: Server) {
         let alice = server.user("alice").await;
         let ask = async |body: &[u8]| send(&server, &request(&alice, "POST", FILTER, "", body)).await;

@@ -10,6 +10,9 @@ use crate::harness::{Reply, Server, User, encode, on_both_databases};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
+/// Where something is done about delayed events, by whoever knows their ids.
+const DELAYED: &str = "/_matrix/client/unstable/org.matrix.msc4140/delayed_events";
+
 /// More requests than any budget in these tests allows at once.
 const MANY: usize = 130;
 
@@ -66,6 +69,7 @@ on_both_databases! {
             (Method::PUT, format!("{v3}/rooms/{room}/send/m.room.message/t1"), 100),
             (Method::PUT, format!("{v3}/rooms/{room}/state/m.room.topic"), 100),
             (Method::PUT, format!("{v3}/rooms/{room}/redact/%24event/t1"), 100),
+            (Method::POST, format!("{DELAYED}/nothing/restart"), 100),
             (Method::POST, format!("{v3}/join/{room}"), 30),
             (Method::POST, format!("{v3}/rooms/{room}/join"), 30),
             (Method::POST, format!("{v3}/knock/{room}"), 30),
@@ -81,6 +85,19 @@ on_both_databases! {
             // The budget is whole again, also for the next, which may have the same.
             server.pass(HOUR);
         }
+    }
+
+    async fn who_guesses_the_ids_of_delayed_events_is_stopped_without_an_account(server: Server) {
+        let server = limited(server, |_| {}).await;
+        let (nobody, elsewhere) = (server.stranger().at("192.0.2.1"), server.stranger().at("192.0.2.2"));
+        let path = |id: usize| format!("{DELAYED}/{id}/send");
+        for id in 0..1_000 {
+            nobody.ask(Method::POST, &path(id), Some("{}")).await.refused(404, "M_NOT_FOUND");
+        }
+        too_many(nobody.ask(Method::POST, &path(1_000), Some("{}")).await);
+        let body = Some(r#"{"action":"cancel"}"#);
+        too_many(nobody.ask(Method::POST, &format!("{DELAYED}/1"), body).await);
+        elsewhere.ask(Method::POST, &path(1_000), Some("{}")).await.refused(404, "M_NOT_FOUND");
     }
 
     async fn a_flood_of_logins_from_one_address_is_stopped(server: Server) {

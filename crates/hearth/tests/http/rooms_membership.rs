@@ -175,6 +175,27 @@ on_both_databases! {
         bob.post(&format!("/v3/knock/{}", encode(&old)), json!({})).await.refused(403, "M_FORBIDDEN");
     }
 
+    async fn whoever_names_the_way_to_a_room_gets_there(server: Server) {
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = alice.creates_room(json!({ "preset": "public_chat", "room_alias_name": "kitchen" })).await;
+        let alias = encode("#kitchen:hearth.test");
+        for (path, reason) in [
+            (format!("/v3/join/{}?via=hearth.test&via=far.test", encode(&room)), "by id"),
+            (format!("/v3/join/{alias}?via=far.test"), "by alias"),
+            (format!("/v3/join/{alias}?server_name=far.test&server_name=hearth.test"), "the old way"),
+            (format!("/v3/rooms/{}/join", encode(&room)), "directly"),
+        ] {
+            let joined = bob.post(&path, json!({ "reason": reason })).await.ok();
+            assert_eq!(joined, json!({ "room_id": room }), "{path}");
+            assert_eq!(membership(&alice, &room, &bob).await["reason"], json!(reason));
+            bob.leaves(&room).await;
+        }
+        alice.sets(&room, "m.room.join_rules", "", json!({ "join_rule": "knock" })).await.ok();
+        bob.post(&format!("/v3/knock/{alias}?via=hearth.test"), json!({})).await.ok();
+        bob.post("/v3/join/%23nothing:hearth.test?via=far.test", json!({})).await.refused(404, "M_NOT_FOUND");
+        bob.post("/v3/join/nothing", json!({})).await.refused(400, "M_INVALID_PARAM");
+    }
+
     async fn a_restricted_room_admits_members_of_another(server: Server) {
         let (alice, bob, carol) =
             (server.user("alice").await, server.user("bob").await, server.user("carol").await);

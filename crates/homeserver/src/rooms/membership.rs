@@ -17,7 +17,7 @@ use super::{
     Chain, Intent, Room,
     chain::{ATTEMPTS_MAX, Failed},
     effects::MemberContent,
-    memory,
+    memory, moving, third_party,
 };
 use crate::{
     Home,
@@ -98,6 +98,8 @@ pub struct Change {
     pub target: OwnedUserId,
     /// The content of the member event: from [`content`], or from a client.
     pub content: CanonicalJsonObject,
+    /// The proof that a third-party invite is for who joins: see [`third_party::signed`].
+    pub signed: Option<CanonicalJsonObject>,
 }
 
 /// What a member event says by itself: the membership, and for who comes the name and picture of the
@@ -139,6 +141,33 @@ pub async fn change_as(
     target: &UserId,
     reason: Option<String>,
 ) -> Answer<()> {
+    let content = content_with(home, target, then, reason).await?;
+    let change = Change { then, target: target.to_owned(), content, signed: None };
+    change_to(home, who, room, change).await.map(drop)
+}
+
+/// Lets `who` join `room`; with `signed` also who was invited by an address.
+///
+/// # Errors
+/// As [`change_as`].
+pub async fn join(
+    home: &Home,
+    who: &Device,
+    room: &Arc<Room>,
+    reason: Option<String>,
+    signed: Option<CanonicalJsonObject>,
+) -> Answer<()> {
+    let content = content_with(home, who.user(), Move::Join, reason).await?;
+    let change = Change { then: Move::Join, target: who.user_id.clone(), content, signed };
+    change_to(home, who, room, change).await.map(drop)
+}
+
+async fn content_with(
+    home: &Home,
+    target: &UserId,
+    then: Move,
+    reason: Option<String>,
+) -> Answer<CanonicalJsonObject> {
     let mut content = content(home, target, &then.membership()).await?;
     if let Some(reason) = reason {
         if reason.len() > REASON_BYTES_MAX {
@@ -146,8 +175,7 @@ pub async fn change_as(
         }
         content.insert("reason".to_owned(), reason.into());
     }
-    let change = Change { then, target: target.to_owned(), content };
-    change_to(home, who, room, change).await.map(drop)
+    Ok(content)
 }
 
 /// The same with a content of the caller's own. Answers the member event, also if nothing had to be
@@ -175,18 +203,28 @@ pub async fn change_to(
         let mut chain = Chain::on(home, room).await?;
         let before = chain.state("m.room.member", change.target.as_str()).await?;
         let membership = before.as_ref().map(|event| event.content_as::<MemberContent>()).transpose()?;
-        let membership = membership.map(|content| content.membership);
+        let mut membership = membership.map(|content| content.membership);
         if change.then.is_done(membership.as_ref(), &change.target)?
             && let Some(before) = before
         {
             return Ok(before.event_id().to_owned());
         }
         let mut content = change.content.clone();
+        if let Some(signed) = &change.signed
+            && !matches!(membership, Some(MembershipState::Invite | MembershipState::Join))
+        {
+            third_party::accept(home, &mut chain, &change.target, signed).await?;
+            membership = Some(MembershipState::Invite);
+        }
         if matches!(change.then, Move::Join | Move::Stay) {
             admit(home, who, &chain, membership.as_ref(), &mut content).await?;
         }
         let intent = Intent::state(who.user(), "m.room.member", change.target.as_str(), content);
         let event_id = chain.push(intent).await?;
+        let is_in = membership == Some(MembershipState::Join);
+        if matches!(change.then, Move::Join | Move::Stay) && !is_in {
+            moving::bring_along(home, &mut chain, who.user()).await?;
+        }
         // What somebody wants is no business of those who may not invite.
         welcome.clone()?;
         match chain.commit().await {
