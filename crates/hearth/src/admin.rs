@@ -1,4 +1,4 @@
-//! Accounts and registration tokens from the command line. It writes to the database like the server does, and may do so
+//! Accounts, registration tokens and reports from the command line. It writes to the database like the server does, and may do so
 //! while the server runs.
 
 use std::{
@@ -7,9 +7,10 @@ use std::{
     path::Path,
 };
 
-use homeserver::{Home, Refusal, accounts};
+use homeserver::{Home, Refusal, accounts, reports};
 use ruma::{OwnedUserId, UserId};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use store::reports::Report;
 
 /// Longest password that is read.
 const PASSWORD_BYTES_MAX: u64 = 512;
@@ -58,6 +59,54 @@ pub async fn create_registration_token(
     let created = accounts::admin::create_registration_token(home, token, uses, expires_ts);
     let token = created.await.map_err(plain)?;
     Ok(writeln!(io::stdout(), "{token}")?)
+}
+
+/// `hearth reports`: prints what users reported, the newest first, and how to read on.
+pub async fn print_reports(home: &Home, before: Option<i64>, limit: u32) -> Result<(), Failure> {
+    let page = reports::page(home, before, limit).await.map_err(plain)?;
+    let mut out = io::stdout().lock();
+    for report in &page {
+        writeln!(out, "{}", report_line(report))?;
+    }
+    match page.last() {
+        Some(last) if page.len() >= limit as usize => {
+            writeln!(out, "older ones: hearth reports --before {}", last.number)?;
+        }
+        Some(_) => {}
+        None => writeln!(out, "there are no reports")?,
+    }
+    Ok(out.flush()?)
+}
+
+/// A report on one line. What strangers wrote is quoted: it must not move the cursor of a terminal.
+fn report_line(report: &Report) -> String {
+    let said = &report.said;
+    let what = match (&said.event_id, &said.room_id, &said.user_id) {
+        (Some(event_id), Some(room_id), Some(user_id)) => {
+            format!("the event {event_id} of {user_id} in {room_id}")
+        }
+        (_, Some(room_id), _) => format!("the room {room_id}"),
+        (_, _, Some(user_id)) => format!("the user {user_id}"),
+        _ => "nothing".to_owned(),
+    };
+    let reason = said.reason.as_deref().unwrap_or_default();
+    let (number, date, reporter) = (report.number, date(said.received_ts), &said.reporter);
+    format!("{number}  {date}  {reporter} reports {}: {reason:?}", what.escape_debug())
+}
+
+/// `2026-01-31 23:59` in UTC, of milliseconds since 1970.
+fn date(ts_ms: i64) -> String {
+    let (days, minutes) = (ts_ms.div_euclid(DAY_MS), ts_ms.rem_euclid(DAY_MS) / 60_000);
+    // Years that begin in March end with the day that is there or not.
+    let days = days + 719_468;
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}", minutes / 60, minutes % 60)
 }
 
 /// The user of this server that `name` means: `alice` or `@alice:example.org`.
@@ -148,4 +197,39 @@ fn ask_for(question: &str) -> Result<Password, Failure> {
     tcsetattr(&input, OptionalActions::Now, &shown)?;
     writeln!(err)?;
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use store::reports::NewReport;
+
+    use super::*;
+
+    #[test]
+    fn days_have_dates() {
+        for (ts_ms, text) in [
+            (0, "1970-01-01 00:00"),
+            (951_782_399_000, "2000-02-28 23:59"),
+            (951_782_400_000, "2000-02-29 00:00"),
+            (1_767_225_600_000, "2026-01-01 00:00"),
+            (4_107_542_399_999, "2100-02-28 23:59"),
+            (4_107_542_400_000, "2100-03-01 00:00"),
+            (-1, "1969-12-31 23:59"),
+        ] {
+            assert_eq!(date(ts_ms), text);
+        }
+    }
+
+    #[test]
+    fn what_strangers_wrote_moves_no_cursor() {
+        let said = NewReport {
+            reporter: "@a:b".to_owned(),
+            room_id: Some("!r:b\u{1b}[2J".to_owned()),
+            reason: Some("bad\u{1b}[2J\n7  all is well".to_owned()),
+            ..NewReport::default()
+        };
+        let line = report_line(&Report { number: 6, said });
+        assert!(!line.contains(['\u{1b}', '\n']), "{line:?}");
+        assert!(line.starts_with("6  1970-01-01 00:00  @a:b reports the room !r:b"), "{line}");
+    }
 }

@@ -52,6 +52,17 @@ enum Command {
     /// Read the whole database and say what is wrong with it; changes nothing, works while the
     /// server runs
     Verify(ConfigFile),
+    /// Print what users reported to the administrator, the newest first
+    Reports {
+        /// Only those with numbers below this one: where the last page ended
+        #[arg(long, value_name = "NUMBER")]
+        before: Option<i64>,
+        /// How many at most
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
 }
 
 #[derive(Subcommand)]
@@ -119,6 +130,7 @@ async fn main() -> ExitCode {
         Some(Command::RegistrationToken(command)) => registration_token(command).await,
         Some(Command::Backup { folder, file }) => back_up(&folder, file).await,
         Some(Command::Verify(file)) => verify(file).await,
+        Some(Command::Reports { before, limit, file }) => reports(before, limit, file).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -179,6 +191,11 @@ async fn back_up(folder: &Path, file: ConfigFile) -> Result<(), Failure> {
 async fn verify(file: ConfigFile) -> Result<(), Failure> {
     let home = start::open_to_read(config::read(file.config.as_deref())?).await?;
     verify::verify(&home).await
+}
+
+async fn reports(before: Option<i64>, limit: u32, file: ConfigFile) -> Result<(), Failure> {
+    let home = start::open(config::read(file.config.as_deref())?).await?;
+    admin::print_reports(&home, before, limit).await
 }
 
 /// Tells the person at the terminal where everything is.

@@ -1,9 +1,12 @@
-//! Reports to the administrator of the server, who finds them in the table `report`.
+//! Reports to the administrator of the server, who reads them with `hearth reports`.
 //!
 //! Spec: client-server API, «Reporting content».
 
 use ruma::{EventId, RoomId, UserId};
-use store::{Batch, reports::NewReport};
+use store::{
+    Batch,
+    reports::{NewReport, Report},
+};
 
 use crate::{
     Home,
@@ -17,6 +20,9 @@ const REASON_BYTES_MAX: usize = 4_096;
 
 /// Reports that a user may send in a day.
 const REPORTS_MAX: i64 = 200;
+
+/// Reports on a page.
+const PAGE_REPORTS_MAX: u32 = 1_000;
 
 /// A day in milliseconds.
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -71,6 +77,16 @@ pub async fn user(home: &Home, who: &Device, user: &UserId, reason: String) -> A
         return Err(Refusal::not_found("This server does not know that user"));
     }
     keep(home, who, NewReport { user_id: Some(user.to_string()), ..NewReport::default() }, Some(reason)).await
+}
+
+/// A page of reports, the newest first: those with numbers below `before`, at most `limit`. Whether the
+/// reader is an administrator is asked before.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn page(home: &Home, before: Option<i64>, limit: u32) -> Answer<Vec<Report>> {
+    let limit = i64::from(limit.min(PAGE_REPORTS_MAX));
+    Ok(store::reports::before(&home.db, before.unwrap_or(i64::MAX), limit).await?)
 }
 
 async fn keep(home: &Home, who: &Device, report: NewReport, reason: Option<String>) -> Answer<()> {

@@ -1,6 +1,9 @@
 //! Reports: what users think an administrator should look at.
 
-use crate::{Batch, Value};
+use crate::{
+    Batch, Db, Result, Value,
+    database::{FromRow, Row},
+};
 
 /// What a user reports.
 #[derive(Clone, Debug, Default)]
@@ -40,4 +43,37 @@ pub fn add(batch: &mut Batch, report: NewReport, since_ms: i64, reports_max: i64
          WHERE (SELECT COUNT(*) FROM report WHERE reporter = $2 AND received_ts > $8) < $9",
         params,
     );
+}
+
+/// A report as it is kept.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Its number: newer ones have larger numbers.
+    pub number: i64,
+    /// What was said.
+    pub said: NewReport,
+}
+
+impl FromRow for Report {
+    fn from_row(row: &Row<'_>) -> Result<Self> {
+        let said = NewReport {
+            reporter: row.get(1)?,
+            room_id: row.get(2)?,
+            event_id: row.get(3)?,
+            user_id: row.get(4)?,
+            reason: row.get(5)?,
+            received_ts: row.get(6)?,
+        };
+        Ok(Report { number: row.get(0)?, said })
+    }
+}
+
+/// The reports with numbers below `before`, the newest first, at most `limit`.
+pub async fn before(db: &Db, before: i64, limit: i64) -> Result<Vec<Report>> {
+    db.rows(
+        "SELECT report, reporter, room_id, event_id, user_id, reason, received_ts FROM report
+         WHERE report < $1 ORDER BY report DESC LIMIT $2",
+        &[before.into(), limit.into()],
+    )
+    .await
 }

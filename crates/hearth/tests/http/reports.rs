@@ -42,6 +42,34 @@ on_both_databases! {
         server.stranger().post(&of_room(&room), reason).await.refused(401, "M_MISSING_TOKEN");
     }
 
+    async fn the_administrator_reads_them_page_by_page(server: Server) {
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = alice.creates_room(json!({ "preset": "public_chat" })).await;
+        bob.joins(&room).await;
+        let event = alice.say(&room, "bad").await;
+        bob.post(&format!("/v3/rooms/{}/report", encode(&room)), json!({ "reason": "the room" })).await.ok();
+        let of_event = format!("/v3/rooms/{}/report/{}", encode(&room), encode(&event));
+        bob.post(&of_event, json!({ "reason": "the event" })).await.ok();
+        let of_user = format!("/v3/users/{}/report", encode(alice.user_id.as_str()));
+        bob.post(&of_user, json!({ "reason": "the user" })).await.ok();
+        let (mut before, mut reasons) = (None, Vec::new());
+        loop {
+            let page = homeserver::reports::page(&server.home, before, 2).await.expect("a page");
+            let Some(last) = page.last() else { break };
+            before = Some(last.number);
+            for report in page {
+                let said = report.said;
+                assert_eq!(said.reporter, bob.user_id.as_str());
+                if said.reason.as_deref() == Some("the event") {
+                    assert_eq!((said.event_id.as_ref(), said.room_id.as_ref()), (Some(&event), Some(&room)));
+                    assert_eq!(said.user_id.as_deref(), Some(alice.user_id.as_str()));
+                }
+                reasons.extend(said.reason);
+            }
+        }
+        assert_eq!(reasons, ["the user", "the event", "the room"]);
+    }
+
     async fn only_so_many_are_kept_of_one_user_in_a_day(server: Server) {
         let alice = server.user("alice").await;
         let path = format!("/v3/users/{}/report", encode(alice.user_id.as_str()));
