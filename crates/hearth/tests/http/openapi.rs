@@ -31,6 +31,22 @@ const WRONG: [(&str, &str, &str); 2] = [
     ("GET /_matrix/client/v3/voip/turnServer", "", "required"),
 ];
 
+/// Panics if an event is not what the specification says of its type. What it does not describe may be
+/// anything.
+#[track_caller]
+pub fn check_event(event: &Value) {
+    static SPEC: OnceLock<Spec> = OnceLock::new();
+    let spec = SPEC.get_or_init(Spec::default);
+    let file = format!("event-schemas/schema/{}.yaml", event["type"].as_str().unwrap_or_default());
+    let described = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openapi").join(&file).exists();
+    let validator = described.then(|| spec.of_file(&file));
+    if let Some(error) = validator.iter().flat_map(|validator| validator.iter_errors(event)).next() {
+        let complaint =
+            format!("{} at «{}» ({})", error.masked(), error.instance_path(), error.schema_path());
+        panic!("v1.19 does not allow this event: {complaint}\n{event:#}");
+    }
+}
+
 /// Panics if the answer to `method path` is not one that the specification allows.
 #[track_caller]
 pub fn check(method: &Method, path: &str, status: u16, body: &Value) {
