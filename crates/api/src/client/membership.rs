@@ -72,11 +72,16 @@ pub async fn invite(
     who: Device,
     ask: invite_user::v3::Request,
 ) -> Answer<invite_user::v3::Response> {
-    let InvitationRecipient::UserId(invited) = ask.recipient else {
-        return Err(Refusal::forbidden("This server does not invite by third-party identifiers"));
-    };
     let room = rooms::find(&home, &ask.room_id).await?;
-    membership::change_as(&home, &who, &room, Move::Invite, &invited.user_id, invited.reason).await?;
+    match ask.recipient {
+        InvitationRecipient::UserId(invited) => {
+            membership::change_as(&home, &who, &room, Move::Invite, &invited.user_id, invited.reason).await?;
+        }
+        InvitationRecipient::ThirdPartyId(invited) => {
+            third_party::invite(&home, &who, &room, &invited).await?;
+        }
+        _ => return Err(Refusal::bad_json("An invite names a user or an address")),
+    }
     Ok(invite_user::v3::Response::new())
 }
 

@@ -1,11 +1,13 @@
 //! Invites by an address: the offer in the room, and the proof that it is for who comes.
 
+use homeserver::config::Config;
 use rules::signing_key::SigningKey;
 use serde_json::{Value, json};
 
 use crate::{
     harness::{User, encode, on_both_databases},
     scene::content,
+    standin::{Question, StandIn},
 };
 
 /// The identity server that knows whose the address is.
@@ -36,7 +38,99 @@ async fn member(user: &User, room: &str, whom: &User) -> Value {
     user.state(room, "m.room.member", whom.user_id.as_str()).await.body
 }
 
+/// An identity server that knows bob, and by which address.
+async fn that_knows_bob() -> StandIn {
+    StandIn::open(|question: &Question| {
+        let path =
+            question.what.rsplit_once("/_matrix/identity/v2/").map(|(_, path)| path).unwrap_or_default();
+        // Of «bob@example.org email pepper».
+        const BOB: &str = "Q7m2hACJOO3VkFfldR9Pa1XN6FvI5VhF_EimM-MWEI4";
+        match path {
+            "hash_details" => (200, json!({ "lookup_pepper": "pepper", "algorithms": ["none", "sha256"] })),
+            "lookup" if question.body["addresses"][0] == BOB => {
+                (200, json!({ "mappings": { BOB: "@bob:hearth.test" } }))
+            }
+            "lookup" => (200, json!({ "mappings": {} })),
+            "store-invite" if question.body["address"] == "odd@example.org" => {
+                (200, json!({ "token": "a/b", "display_name": "o", "public_keys": [] }))
+            }
+            "store-invite" => {
+                let mut offer = offer(&identity_server());
+                offer["token"] = "abc".into();
+                (200, offer)
+            }
+            _ => (404, json!({ "errcode": "M_NOT_FOUND", "error": "what?" })),
+        }
+    })
+    .await
+}
+
+fn trusts(config: &mut Config, identity: &StandIn) {
+    config.federation.allow_loopback = true;
+    config.identity.trusted_servers = vec![format!("http://{}", identity.name)];
+}
+
+fn by_address(identity: &StandIn, address: &str) -> Value {
+    json!({ "id_server": identity.name, "id_access_token": "t1", "medium": "email", "address": address })
+}
+
 on_both_databases! {
+    async fn an_address_invites_who_it_belongs_to(server: Server) {
+        let (mut server, identity) = (server, that_knows_bob().await);
+        server.restart_with(|config| trusts(config, &identity)).await;
+        let (alice, bob, carol) =
+            (server.user("alice").await, server.user("bob").await, server.user("carol").await);
+        let room = alice.creates_room(json!({ "name": "Kitchen" })).await;
+        alice.does(&room, "invite", by_address(&identity, "Bob@example.org")).await.ok();
+        assert_eq!(member(&alice, &room, &bob).await["membership"], "invite");
+        assert!(!identity.questions().iter().any(|question| question.body.to_string().contains("example.org")));
+        assert!(identity.questions().iter().all(|question| question.authorization.as_deref() == Some("Bearer t1")));
+        // Nobody's yet: the identity server keeps the invite, the room the offer, and carol comes with the proof.
+        alice.does(&room, "invite", by_address(&identity, "Carol@example.org")).await.ok();
+        let stored = identity.newest().body;
+        for (key, value) in [("address", "carol@example.org"), ("medium", "email"), ("room_name", "Kitchen"),
+            ("sender", "@alice:hearth.test"), ("room_id", room.as_str()), ("room_join_rules", "invite")] {
+            assert_eq!(stored[key], value, "{key}");
+        }
+        let kept = alice.state(&room, "m.room.third_party_invite", "abc").await.ok();
+        assert_eq!(kept["public_key"], offer(&identity_server())["public_key"]);
+        assert!(!kept.to_string().contains("carol"));
+        let proof = signed(&identity_server(), carol.user_id.as_str(), "abc");
+        carol.does(&room, "join", json!({ "third_party_signed": proof })).await.ok();
+        // The same when the room begins.
+        let ask = json!({ "invite_3pid": [by_address(&identity, "bob@example.org"), by_address(&identity, "x@example.org")] });
+        let room = alice.creates_room(ask).await;
+        assert_eq!(member(&alice, &room, &bob).await["membership"], "invite");
+        alice.state(&room, "m.room.third_party_invite", "abc").await.ok();
+        assert_eq!(identity.newest().body["room_id"], json!(room));
+    }
+
+    async fn nobody_is_asked_about_an_address_in_vain(server: Server) {
+        let (mut server, identity, other) = (server, that_knows_bob().await, that_knows_bob().await);
+        server.restart_with(|config| trusts(config, &identity)).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = alice.creates_room(json!({})).await;
+        let (good, elsewhere) = (by_address(&identity, "x@example.org"), by_address(&other, "x@example.org"));
+        bob.does(&room, "invite", good.clone()).await.refused(403, "M_FORBIDDEN");
+        alice.does(&room, "invite", elsewhere.clone()).await.refused(400, "M_SERVER_NOT_TRUSTED");
+        let create = json!({ "invite_3pid": [good, elsewhere] });
+        alice.post("/v3/createRoom", create).await.refused(400, "M_SERVER_NOT_TRUSTED");
+        for (key, value) in [("medium", "pigeon"), ("address", "nobody")] {
+            let mut wrong = good.clone();
+            wrong[key] = value.into();
+            alice.does(&room, "invite", wrong.clone()).await.refused(400, "M_INVALID_PARAM");
+            alice.post("/v3/createRoom", json!({ "invite_3pid": [wrong] })).await.refused(400, "M_INVALID_PARAM");
+        }
+        let many = vec![good.clone(); 21];
+        alice.post("/v3/createRoom", json!({ "invite_3pid": many })).await.refused(413, "M_TOO_LARGE");
+        assert!(identity.questions().is_empty() && other.questions().is_empty());
+        // What it answers is not believed blindly, and makes no half of a room.
+        let odd = by_address(&identity, "odd@example.org");
+        alice.does(&room, "invite", odd.clone()).await.refused(503, "M_UNKNOWN");
+        alice.post("/v3/createRoom", json!({ "invite_3pid": [odd] })).await.refused(503, "M_UNKNOWN");
+        assert_eq!(alice.get("/v3/joined_rooms").await.ok()["joined_rooms"], json!([room]));
+    }
+
     async fn who_has_the_proof_comes_in(server: Server) {
         let (alice, bob, mallory) =
             (server.user("alice").await, server.user("bob").await, server.user("mallory").await);

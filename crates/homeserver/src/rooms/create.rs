@@ -23,6 +23,7 @@ use crate::{
         Chain, Intent,
         chain::Failed,
         membership::{self, reachable},
+        third_party,
     },
     who::Device,
 };
@@ -61,8 +62,10 @@ impl Births {
 /// # Errors
 /// `M_UNSUPPORTED_ROOM_VERSION`, `M_ROOM_IN_USE` if the alias is taken, `M_INVALID_ROOM_STATE` if the
 /// events do not hold together, `M_BAD_JSON`, `M_TOO_LARGE`. There is no room then.
-pub async fn create(home: &Home, who: &Device, ask: Request) -> Answer<OwnedRoomId> {
+pub async fn create(home: &Home, who: &Device, mut ask: Request) -> Answer<OwnedRoomId> {
     who.may_act()?;
+    let (known, unknown) = third_party::sort(home, std::mem::take(&mut ask.invite_3pid)).await?;
+    ask.invite.extend(known);
     let plan = Plan::of(home, who.user(), ask).await?;
     for _ in 0..ATTEMPTS_MAX {
         if let Some(alias) = &plan.alias
@@ -70,7 +73,8 @@ pub async fn create(home: &Home, who: &Device, ask: Request) -> Answer<OwnedRoom
         {
             return Err(Refusal::room_in_use(format!("The alias {alias} is taken")));
         }
-        let chain = plan.build(home).await.map_err(state_refused)?;
+        let mut chain = plan.build(home).await.map_err(state_refused)?;
+        third_party::offer(home, &mut chain, who, &unknown).await?;
         let room_id = chain.room_id().cloned().ok_or_else(|| Refusal::broken("a room without an id"))?;
         match chain.commit().await {
             Ok(_) => return Ok(room_id),
@@ -194,9 +198,6 @@ fn check_limits(home: &Home, ask: &Request) -> Answer<()> {
     }
     if ask.invite.len() > INVITES_MAX {
         return Err(Refusal::too_large(format!("`invite` has at most {INVITES_MAX} users")));
-    }
-    if !ask.invite_3pid.is_empty() {
-        return Err(Refusal::forbidden("This server does not invite by third-party identifiers"));
     }
     ask.invite.iter().try_for_each(|user| reachable(home, user))
 }

@@ -4,18 +4,122 @@
 //! event with the keys of the identity server that knows the address. Whoever has these keys sign who
 //! they are exchanges it for an invite.
 
+use std::sync::Arc;
+
 use rules::canonical;
-use ruma::{CanonicalJsonObject, CanonicalJsonValue, UserId, events::room::member::MembershipState};
+use ruma::{
+    CanonicalJsonObject, CanonicalJsonValue, OwnedUserId, UserId, api::client::membership::Invite3pid,
+    events::room::member::MembershipState,
+};
 use serde_json::json;
 
-use super::{Chain, Intent, membership};
+use super::{
+    Chain, Intent, Room, append,
+    membership::{self, Move},
+};
 use crate::{
     Home,
     refusal::{Answer, Refusal},
+    threepids::invites::{self, About},
+    who::Device,
 };
+
+/// The event that keeps the offer; its state key is the token.
+const OFFER_TYPE: &str = "m.room.third_party_invite";
+
+/// Invites by an address that one request may make: the identity server is asked about each.
+const INVITES_MAX: usize = 20;
 
 /// Bytes of the proof that a client sends.
 const SIGNED_BYTES_MAX: usize = 16 * 1024;
+
+/// Invites whoever an address belongs to: the user whom the identity server knows by it, or else whoever
+/// will prove that it is theirs.
+///
+/// # Errors
+/// `M_SERVER_NOT_TRUSTED`, `M_INVALID_PARAM`, `M_FORBIDDEN` to who may not invite, what the identity server
+/// refuses with, 503 if it does not answer, those of [`membership::change_as`].
+pub async fn invite(home: &Home, who: &Device, room: &Arc<Room>, invite: &Invite3pid) -> Answer<()> {
+    who.may_act()?;
+    // Nobody is asked or told anything for who may not invite. Of this chain nothing becomes.
+    let about = {
+        let mut chain = Chain::on(home, room).await?;
+        let tried = Intent::state(who.user(), OFFER_TYPE, "", CanonicalJsonObject::new());
+        chain.push(tried).await?;
+        about(home, &chain, who).await?
+    };
+    if let Some(user) = invites::lookup(home, invite).await? {
+        return membership::change_as(home, who, room, Move::Invite, &user, None).await;
+    }
+    let offer = invites::store(home, invite, &about).await?;
+    append(home, room, Intent::state(who.user(), OFFER_TYPE, &offer.token, offer.content)).await.map(drop)
+}
+
+/// Sorts the invites by addresses of a room that is to be: the users that identity servers know, and
+/// the others.
+///
+/// # Errors
+/// As [`invite`]; `M_TOO_LARGE` for more than [`INVITES_MAX`].
+pub(super) async fn sort(
+    home: &Home,
+    addressed: Vec<Invite3pid>,
+) -> Answer<(Vec<OwnedUserId>, Vec<Invite3pid>)> {
+    if addressed.len() > INVITES_MAX {
+        return Err(Refusal::too_large(format!("`invite_3pid` has at most {INVITES_MAX} addresses")));
+    }
+    addressed.iter().try_for_each(|invite| invites::check(home, invite))?;
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for invite in addressed {
+        match invites::lookup(home, &invite).await? {
+            Some(user) => known.push(user),
+            None => unknown.push(invite),
+        }
+    }
+    Ok((known, unknown))
+}
+
+/// Adds an offer for each of these addresses to a room that begins.
+///
+/// # Errors
+/// As [`invite`].
+pub(super) async fn offer(
+    home: &Home,
+    chain: &mut Chain,
+    who: &Device,
+    unknown: &[Invite3pid],
+) -> Answer<()> {
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let about = about(home, chain, who).await?;
+    for invite in unknown {
+        let offer = invites::store(home, invite, &about).await?;
+        chain.push(Intent::state(who.user(), OFFER_TYPE, &offer.token, offer.content)).await?;
+    }
+    Ok(())
+}
+
+/// What the identity server may tell of the room and of who invites.
+async fn about(home: &Home, chain: &Chain, who: &Device) -> Answer<About> {
+    let text = async |event_type: &str, key: &str| -> Answer<Option<String>> {
+        let event = chain.state(event_type, "").await?;
+        let content = event.and_then(|event| event.content_as::<CanonicalJsonObject>().ok());
+        Ok(content.and_then(|content| content.get(key)?.as_str().map(str::to_owned)))
+    };
+    let own = membership::content(home, who.user(), &MembershipState::Join).await?;
+    let own = |key: &str| own.get(key).and_then(CanonicalJsonValue::as_str).map(str::to_owned);
+    Ok(About {
+        room_id: chain.room_id().map(ToString::to_string).unwrap_or_default(),
+        sender: who.user_id.to_string(),
+        room_alias: text("m.room.canonical_alias", "alias").await?,
+        room_avatar_url: text("m.room.avatar", "url").await?,
+        room_join_rules: text("m.room.join_rules", "join_rule").await?,
+        room_name: text("m.room.name", "name").await?,
+        room_type: text("m.room.create", "type").await?,
+        sender_display_name: own("displayname"),
+        sender_avatar_url: own("avatar_url"),
+    })
+}
 
 /// Invites `user` in the name of who made the offer that `signed` proves to be for that user.
 /// Whether it does is decided by the authorization rules of the room.
@@ -30,7 +134,7 @@ pub(super) async fn accept(
 ) -> Answer<()> {
     let no_offer = || Refusal::forbidden("The room has no third-party invite with this token");
     let token = signed.get("token").and_then(CanonicalJsonValue::as_str).ok_or_else(no_offer)?;
-    let offer = chain.state("m.room.third_party_invite", token).await?.ok_or_else(no_offer)?;
+    let offer = chain.state(OFFER_TYPE, token).await?.ok_or_else(no_offer)?;
     let sender = offer.sender().to_owned();
     if sender.server_name() != home.server_name() {
         return Err(Refusal::forbidden("The third-party invite was made on another server"));

@@ -47,7 +47,7 @@ pub fn is_configured(home: &Home) -> bool {
 }
 
 /// An identity server that the operator trusts.
-struct Trusted {
+pub(super) struct Trusted {
     /// Its name: a host, with a port unless it is the usual one.
     name: String,
     /// What paths are appended to.
@@ -58,7 +58,7 @@ struct Trusted {
 ///
 /// # Errors
 /// `M_SERVER_NOT_TRUSTED`
-fn trusted(home: &Home, name: &str) -> Answer<Trusted> {
+pub(super) fn trusted(home: &Home, name: &str) -> Answer<Trusted> {
     let wanted = plain(name);
     let found = home.config.identity.trusted_servers.iter().find(|server| plain(server) == wanted);
     let found =
@@ -76,7 +76,7 @@ fn plain(name: &str) -> String {
 
 impl Trusted {
     /// The URL of an endpoint: of the API of today for clients that have a token for it.
-    fn url(&self, token: Option<&str>, endpoint: &str) -> String {
+    pub(super) fn url(&self, token: Option<&str>, endpoint: &str) -> String {
         let version = if token.is_some() { "v2" } else { "api/v1" };
         format!("{}/_matrix/identity/{version}/{endpoint}", self.base)
     }
@@ -206,12 +206,21 @@ fn signed(home: &Home, destination: &str, path: &str, content: &Value) -> Option
     ))
 }
 
-async fn post<T: DeserializeOwned>(home: &Home, url: &str, token: Option<&str>, body: &Value) -> Answer<T> {
+/// `POST` of JSON to an identity server.
+///
+/// # Errors
+/// As [`refusal`].
+pub(super) async fn post<T: DeserializeOwned>(
+    home: &Home,
+    url: &str,
+    token: Option<&str>,
+    body: &Value,
+) -> Answer<T> {
     outgoing::post_json(home, url, token, body).await.map_err(refusal)
 }
 
 /// What clients are told: what the identity server says, if it says it as the specification wants.
-fn refusal(error: Error) -> Refusal {
+pub(super) fn refusal(error: Error) -> Refusal {
     let failed = |cause: String| {
         let mut refusal = Refusal::unavailable("The identity server can not be asked at the moment");
         refusal.cause = Some(format!("identity server {cause}").into());
@@ -235,7 +244,8 @@ fn refusal(error: Error) -> Refusal {
     }
 }
 
-fn unexpected(what: &str) -> Refusal {
+/// The identity server does not answer as the specification wants.
+pub(super) fn unexpected(what: &str) -> Refusal {
     let mut refusal = Refusal::unavailable("The identity server can not be asked at the moment");
     refusal.cause = Some(format!("identity server answered {what}").into());
     refusal

@@ -10,6 +10,7 @@ mod address;
 mod countries;
 pub mod credentials;
 pub mod identity;
+pub(crate) mod invites;
 pub mod own;
 pub mod request;
 pub mod sessions;
