@@ -89,7 +89,7 @@ impl Home {
             lately_receipts: Lately::new(db.upto()),
             settings: settings::Memory::new(),
             unread: unread::Memory::new(&config.memory),
-            told: told::Memory::new(&dice),
+            told: told::Memory::new(&config.memory, &dice),
             bell: Bell::default(),
             stopping: watch::Sender::new(false),
             requests: AtomicU64::new(0),

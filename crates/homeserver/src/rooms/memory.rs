@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// What events, state nodes and the newest events of rooms may take, in hundredths of all caches.
-const EVENTS_PERCENT: u64 = 32;
+const EVENTS_PERCENT: u64 = 28;
 const NODES_PERCENT: u64 = 16;
 const TAILS_PERCENT: u64 = 12;
 

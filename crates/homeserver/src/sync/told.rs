@@ -22,10 +22,10 @@ use quick_cache::{Weighter, sync::Cache};
 use rules::event::Event;
 use ruma::{EventId, OwnedDeviceId, OwnedUserId};
 
-use crate::{home::Dice, who::Device};
+use crate::{config, home::Dice, who::Device};
 
-/// Bytes of what is remembered of all chains.
-const BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// What the memory of what was told may take, in hundredths of all caches.
+const PERCENT: u64 = 4;
 
 /// Bytes of one member in memory, its share of the table included.
 const MEMBER_BYTES: u64 = 48;
@@ -70,10 +70,10 @@ impl Weighter<(u64, i64), Arc<Members>> for ByBytes {
 
 impl Memory {
     /// Nothing is remembered. The first link is a number that no earlier run of the server gave out.
-    pub(crate) fn new(dice: &Dice) -> Self {
+    pub(crate) fn new(budget: &config::Memory, dice: &Dice) -> Self {
         Memory {
             chains: Cache::new(CHAINS_MAX),
-            rooms: Cache::with_weighter(16_384, BYTES_MAX, ByBytes),
+            rooms: Cache::with_weighter(16_384, budget.share(PERCENT), ByBytes),
             links: AtomicU64::new((u64::from_le_bytes(dice.bytes()) >> 16) + 1),
             key: RandomState::new(),
             adding: Mutex::new(()),
@@ -194,7 +194,8 @@ mod tests {
 
     #[test]
     fn only_who_heard_an_answer_is_not_told_again() {
-        let (memory, who, (m1, m2)) = (Memory::new(&dice()), device(), (event_id!("$1"), event_id!("$2")));
+        let (memory, who, (m1, m2)) =
+            (Memory::new(&config::Memory::default(), &dice()), device(), (event_id!("$1"), event_id!("$2")));
         let first = Telling::begin(&memory, &who, 0);
         tell(&first, &memory, "@bob:a", m1);
         let heard = first.link;
@@ -215,7 +216,8 @@ mod tests {
 
     #[test]
     fn of_two_answers_from_one_token_only_the_one_that_was_heard_counts() {
-        let (memory, who, (m1, m2)) = (Memory::new(&dice()), device(), (event_id!("$1"), event_id!("$2")));
+        let (memory, who, (m1, m2)) =
+            (Memory::new(&config::Memory::default(), &dice()), device(), (event_id!("$1"), event_id!("$2")));
         let first = Telling::begin(&memory, &who, 0);
         tell(&first, &memory, "@bob:a", m1);
         let heard = first.link;
@@ -234,7 +236,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let (memory, who) = (Memory::new(&dice()), device());
+        let (memory, who) = (Memory::new(&config::Memory::default(), &dice()), device());
         let mut since = 0;
         for room in 0..40 {
             let telling = Telling::begin(&memory, &who, since);
@@ -242,6 +244,6 @@ mod tests {
             since = telling.link;
             telling.done(&memory, &who);
         }
-        assert!(memory.rooms.weight() <= BYTES_MAX);
+        assert!(memory.rooms.weight() <= config::Memory::default().share(PERCENT));
     }
 }
