@@ -39,6 +39,8 @@ pub struct Endpoint {
     pub paths: Vec<&'static str>,
     /// What it costs whoever asks.
     pub class: Class,
+    /// Whether people open it in a browser: its answers are pages.
+    pub for_people: bool,
     refuse: Refuse,
     serve: Box<dyn Fn(Class, Refuse) -> MethodRouter<Home>>,
 }
@@ -56,7 +58,7 @@ impl Endpoint {
     /// The same endpoint, but people open it in a browser: refusals are pages.
     #[must_use]
     pub fn for_people(self) -> Self {
-        Endpoint { refuse: pages::refused::refuse, ..self }
+        Endpoint { for_people: true, refuse: pages::refused::refuse, ..self }
     }
 
     /// What answers.
@@ -133,7 +135,8 @@ where
         on(filter, serve)
     };
     let refuse: Refuse = |_, refusal| answer::refuse(refusal);
-    Endpoint { method, paths: paths.to_vec(), class: Class::Other, refuse, serve: Box::new(serve) }
+    let paths = paths.to_vec();
+    Endpoint { method, paths, class: Class::Other, for_people: false, refuse, serve: Box::new(serve) }
 }
 
 async fn serve<A, AskHow, Who, R, How, Fut>(
