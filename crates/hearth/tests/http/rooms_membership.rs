@@ -131,7 +131,7 @@ on_both_databases! {
         alice.does(&room, "invite", far).await.refused(403, "M_FORBIDDEN");
         let by_mail = json!({ "id_server": "id.test", "id_access_token": "x", "medium": "email",
             "address": "bob@example.test" });
-        alice.does(&room, "invite", by_mail).await.refused(403, "M_FORBIDDEN");
+        alice.does(&room, "invite", by_mail).await.refused(400, "M_SERVER_NOT_TRUSTED");
         let long = json!({ "user_id": bob.user_id, "reason": "x".repeat(5_000) });
         alice.does(&room, "kick", long).await.refused(413, "M_TOO_LARGE");
     }

@@ -77,7 +77,8 @@ pub async fn events(home: &Home, who: &Device, ask: EventsAsk) -> Answer<String>
         let ear = home.bell.listen(who.user());
         return wait::poll(home, who, || ear.sound(), ask.timeout, from, changes).await;
     }
-    let mut ears = Vec::with_capacity(ask.rooms.len());
+    // Of the end of the session only the user is told.
+    let mut ears = vec![home.bell.listen(who.user())];
     for room_id in &ask.rooms {
         let (room, _) = visibility::look(home, room_id, Some(who.user())).await?;
         ears.push(home.bell.listen_in(room.key));
