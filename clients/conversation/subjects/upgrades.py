@@ -32,6 +32,9 @@ async def by_the_server(stage: Stage, ada, ben, cat) -> None:
     alias = f"#{stage.alias('hall')}:hearth.test"
     await refused(cat.sdk("upgradeRoom", old, "12"), "M_FORBIDDEN")
     await refused(ada.sdk("upgradeRoom", old, "1234"), "M_UNSUPPORTED_ROOM_VERSION")
+    for actor in (ada, cat):
+        await actor.sdk("setRoomTag", old, "m.favourite", {"order": 0.5})
+        await actor.sdk("setRoomMutePushRule", "global", old, True)
     new = (await ada.sdk("upgradeRoom", old, "12"))["replacement_room"]
 
     await ben.sees_state(old, "m.room.tombstone", replacement_room=new)
@@ -47,6 +50,15 @@ async def by_the_server(stage: Stage, ada, ben, cat) -> None:
     assert create["predecessor"]["room_id"] == old, create
     levels = await cat.sees_state(new, "m.room.power_levels")
     assert levels["users"] == {ben.user_id: 50}, levels
+    # What people had set for the old room holds for the new one.
+    for actor in (ada, cat):
+        await actor.until(
+            "its tag on the new room",
+            lambda actor=actor: actor.tags(new),
+            lambda tags: tags == {"m.favourite": {"order": 0.5}},
+        )
+        rules = await actor.sdk("getPushRules")
+        assert new in [rule["rule_id"] for rule in rules["global"]["room"]], f"{actor.name}: {rules['global']['room']}"
     # The SDK finds from each room to the other.
     await cat.until("both rooms", lambda: cat.upgrade_history(old), lambda rooms: rooms == [old, new])
     assert await cat.upgrade_history(new) == [old, new]
