@@ -144,6 +144,13 @@ impl Budgets {
         taken.map(|_| ()).or_else(|until_ms| budget.must_allow_one_more(until_ms, now_ms))
     }
 
+    /// Gives one back that was taken from the budget `whose`.
+    fn give_back(&self, whose: impl Hash, budget: Budget) {
+        if let Some(until_ms) = self.until_ms.get(&self.key.hash_one(whose)) {
+            until_ms.fetch_sub(budget.every_ms, Ordering::AcqRel);
+        }
+    }
+
     /// Looks whether [`take`](Self::take) would be refused.
     ///
     /// # Errors
@@ -186,6 +193,17 @@ pub fn spend(home: &Home, class: Class, who: Option<&Device>, address: Option<Ip
         Some(address) => home.limits.take((class, network(address)), class.of_address(), now_ms),
         None => Ok(()),
     }
+}
+
+/// Takes a request that was taken for one of `class` for one like any other: who sent it only looks
+/// whether there is news.
+///
+/// # Errors
+/// `M_LIMIT_EXCEEDED`
+pub(crate) fn was_a_look(home: &Home, class: Class, address: Option<IpAddr>) -> Answer<()> {
+    let Some(address) = address.filter(|_| home.config.limits.enabled).map(network) else { return Ok(()) };
+    home.limits.give_back((class, address), class.of_address());
+    home.limits.take((Class::Other, address), Class::Other.of_address(), home.clock.now_ms())
 }
 
 /// Messages to one mail address or phone in a row, and after how long there may be one more.
@@ -249,6 +267,19 @@ mod tests {
             assert_eq!(wait_ms(&budgets, "alice", now_ms), wait, "{now_ms}");
         }
         assert_eq!(wait_ms(&budgets, "bob", 9_000), 0);
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again() {
+        let budgets = Budgets::default();
+        for _ in 0..10 {
+            assert_eq!(wait_ms(&budgets, "alice", 1_000), 0);
+            budgets.give_back("alice", BUDGET);
+        }
+        // No more than there was.
+        for wait in [0, 0, 0, 100] {
+            assert_eq!(wait_ms(&budgets, "alice", 1_000), wait);
+        }
     }
 
     #[test]

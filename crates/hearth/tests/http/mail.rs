@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use homeserver::config::SmtpTls;
 use serde_json::json;
 
 use crate::{
@@ -101,6 +102,16 @@ on_both_databases! {
         server.restart_with(|config| config.email.port = Some(1)).await;
         let body = wanting("bob@example.org", "secret");
         server.stranger().post(REGISTER, body).await.refused(503, "M_UNKNOWN");
+    }
+
+    async fn a_mail_server_that_does_not_speak_tls_gets_none(server: Server) {
+        let (mut server, mailbox) = (server, Mailbox::open().await);
+        for tls in [SmtpTls::Starttls, SmtpTls::Tls] {
+            server.restart_with(|config| { mailbox.serves(config); config.email.tls = tls; }).await;
+            let refused = server.stranger().post(REGISTER, wanting("alice@example.org", "secret")).await;
+            refused.refused(503, "M_UNKNOWN");
+        }
+        assert!(mailbox.mails().is_empty());
     }
 
     async fn nothing_gets_into_a_mail_by_way_of_an_address(server: Server) {

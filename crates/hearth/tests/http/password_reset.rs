@@ -128,4 +128,21 @@ on_both_databases! {
         stranger.post(PASSWORD, body).await.ok();
         assert_eq!(logs_in(&server, "better").await, 200);
     }
+
+    async fn a_client_of_2015_does_all_of_it_as_well(server: Server) {
+        let (mut server, mailbox) = (server, Mailbox::open().await);
+        server.restart_with(|config| mailbox.serves(config)).await;
+        let alice = user(&server, "alice").await;
+        let given = confirmed(&server, &mailbox, "/v3/account/3pid", "alice@example.org").await;
+        let body = json!({ "threePidCreds": { "sid": given["sid"], "clientSecret": given["client_secret"],
+            "idServer": "hearth.test" } });
+        assert_eq!(alice.post("/v2_alpha/account/3pid", body).await.ok(), json!({}));
+        let listed = alice.get("/v2_alpha/account/3pid").await.ok()["threepids"].clone();
+        assert_eq!((&listed[0]["medium"], &listed[0]["address"]), (&json!("email"), &json!("alice@example.org")));
+        let given = confirmed(&server, &mailbox, "/v3/account/password", "alice@example.org").await;
+        let auth = json!({ "type": "m.login.email.identity", "threepidCreds": [given] });
+        let body = json!({ "new_password": "better", "auth": auth });
+        assert_eq!(server.stranger().post("/v2_alpha/account/password", body).await.ok(), json!({}));
+        assert_eq!(logs_in(&server, "better").await, 200);
+    }
 }

@@ -55,6 +55,30 @@ on_both_databases! {
             .refused(401, "M_UNRECOGNIZED");
     }
 
+    async fn clients_may_ask_again_and_again_whether_it_was_confirmed(server: Server) {
+        let (mut server, mailbox) = (server, Mailbox::open().await);
+        server.restart_with(|config| {
+            mailbox.serves(config);
+            config.limits.enabled = true;
+            config.registration.require = vec![Requirement::Email];
+        }).await;
+        let path = "/v3/register/email/requestToken";
+        let begun = server.stranger().post(path, wanting("alice@example.org", "s1")).await.ok();
+        let credentials = json!({ "sid": begun["sid"], "client_secret": "s1" });
+        for _ in 0..60 {
+            register(&server, "alice", &credentials).await.refused(401, "M_UNAUTHORIZED");
+        }
+        press(&server, &mailbox.newest("alice@example.org").link()).await;
+        register(&server, "alice", &credentials).await.ok();
+        // Who asks for something else has no more than before.
+        let wrong = json!({ "sid": begun["sid"], "client_secret": "s2" });
+        let mut asked = 0;
+        while register(&server, "bob", &wrong).await.status == 401 {
+            asked += 1;
+            assert!(asked < 20, "{asked} times");
+        }
+    }
+
     async fn an_address_may_be_given_where_none_is_required(server: Server) {
         let (mut server, mailbox) = (server, Mailbox::open().await);
         server.restart_with(|config| mailbox.serves(config)).await;

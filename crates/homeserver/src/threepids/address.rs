@@ -116,6 +116,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_canonical_stays_as_it_is() {
+        for character in (0..=u32::from(char::MAX)).filter_map(char::from_u32) {
+            let folded = fold(&character.to_string());
+            assert_eq!(fold(&folded), folded, "{character:?}");
+        }
+    }
+
+    #[test]
     fn what_is_no_email_address_is_refused() {
         let long = format!("{}@example.org", "a".repeat(65));
         let longer = format!("a@{}.org", "a.".repeat(130));

@@ -191,6 +191,17 @@ async fn ours(home: &Home, sid: &str, client_secret: &str) -> Answer<Option<stor
     }))
 }
 
+/// Whether somebody may still validate the session that `credentials` name.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn is_awaited(home: &Home, credentials: &Credentials) -> Answer<bool> {
+    let session = ours(home, &credentials.sid, &credentials.client_secret).await?;
+    let sent_ts =
+        session.filter(|session| session.validated_ts.is_none()).and_then(|session| session.sent_ts);
+    Ok(sent_ts.is_some_and(|sent_ts| home.clock.now_ms().saturating_sub(sent_ts) <= TOKEN_LIFE_MS))
+}
+
 /// The address that was validated for `purpose` in the session that `credentials` name; none if it was
 /// not, or not yet.
 ///

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     Home,
     accounts::{own, register},
+    limits::{self, Class},
     refusal::{Answer, Refusal},
     threepids::{Medium, Purpose, credentials::Credentials, request, sessions},
 };
@@ -58,8 +59,15 @@ pub(super) async fn check(ask: Ask<'_>, medium: Medium) -> Result<Found, Failed>
     let Some(purpose) = purpose(&ask.session.operation) else {
         return Err(Failed::Again("M_UNRECOGNIZED", "No address proves what is needed for that"));
     };
-    let fact = proved(ask.home, purpose, medium, &Credentials::inside(ask.auth)?).await?;
-    Ok(Found::Done(fact.ok_or(Failed::Again("M_UNAUTHORIZED", NOT_YET))?))
+    let credentials = Credentials::inside(ask.auth)?;
+    if let Some(fact) = proved(ask.home, purpose, medium, &credentials).await? {
+        return Ok(Found::Done(fact));
+    }
+    // Clients ask every other second until somebody has followed the link.
+    if purpose == Purpose::Register && sessions::is_awaited(ask.home, &credentials).await? {
+        limits::was_a_look(ask.home, Class::Register, ask.address)?;
+    }
+    Err(Failed::Again("M_UNAUTHORIZED", NOT_YET))
 }
 
 /// What was confirmed in the session that `credentials` name, as a fact.
