@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     harness::{Reply, Server, on_both_databases},
     login::whose,
+    mailbox::{Mailbox, press},
 };
 
 async fn post(server: &Server, path: &str, body: Value) -> Reply {
@@ -135,5 +136,46 @@ on_both_databases! {
             let guest = post(&server, &format!("{path}?kind=guest"), json!({})).await.ok();
             assert!(guest["access_token"].is_string(), "{guest}");
         }
+    }
+
+    async fn an_address_is_shown_by_a_code_or_by_a_link(server: Server) {
+        let (mut server, mailbox) = (server, Mailbox::open().await);
+        server.restart_with(|config| {
+            mailbox.serves(config);
+            config.registration.require = vec![Requirement::Email];
+        }).await;
+        let flows = server.stranger().get("/api/v1/register").await.ok();
+        let stages: Vec<_> = flows["flows"].as_array().expect("flows").iter().map(|flow| &flow["type"]).collect();
+        assert_eq!(stages, ["m.login.email.identity", "m.login.email.code", "m.login.email.url"]);
+        let finish = async |user: &str, session: &Value| {
+            register(&server, json!({ "type": "m.login.password", "user": user, "password": "secret",
+                "session": session })).await
+        };
+
+        let code = "m.login.email.code";
+        let begun = register(&server, json!({ "type": code, "email": "alice@example.org" })).await.ok();
+        assert_eq!((&begun["type"], begun.get("next")), (&json!(code), None));
+        let session = &begun["session"];
+        let mail = mailbox.newest("alice@example.org").text;
+        let digits = mail.lines().find(|line| line.len() == 6 && line.bytes().all(|byte| byte.is_ascii_digit()));
+        let digits = digits.unwrap_or_else(|| panic!("no code in {mail}"));
+        finish("alice", session).await.refused(403, "M_FORBIDDEN");
+        let wrong = json!({ "type": code, "session": session, "code": "no" });
+        register(&server, wrong).await.refused(400, "M_TOKEN_INCORRECT");
+        register(&server, json!({ "type": code, "session": session })).await.refused(400, "M_MISSING_PARAM");
+        register(&server, json!({ "type": code, "code": digits })).await.refused(400, "M_MISSING_PARAM");
+        let right = json!({ "type": code, "session": session, "code": digits });
+        assert_eq!(register(&server, right).await.ok()["next"], "m.login.password");
+        assert_eq!(finish("alice", session).await.ok()["user_id"], "@alice:hearth.test");
+        let taken = json!({ "type": code, "email": "alice@example.org" });
+        register(&server, taken).await.refused(400, "M_THREEPID_IN_USE");
+
+        let url = "m.login.email.url";
+        let begun = register(&server, json!({ "type": url, "email": "bob@example.org" })).await.ok();
+        let asked = json!({ "type": url, "session": begun["session"] });
+        register(&server, asked.clone()).await.refused(403, "M_LOGIN_EMAIL_URL_NOT_YET");
+        press(&server, &mailbox.newest("bob@example.org").link()).await;
+        assert_eq!(register(&server, asked).await.ok()["next"], "m.login.password");
+        assert_eq!(finish("bob", &begun["session"]).await.ok()["user_id"], "@bob:hearth.test");
     }
 }

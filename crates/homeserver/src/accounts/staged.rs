@@ -5,6 +5,8 @@
 //! `m.login.password`. What the operator requires comes before that, in a session of the same
 //! operation as today's registration, so that a page can complete its stages as well.
 
+mod email;
+
 use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
@@ -14,6 +16,7 @@ use super::{
     register::{self, Registered, Wish},
     uia::{
         self,
+        session::Session,
         stages::{DUMMY, PASSWORD},
     },
 };
@@ -48,7 +51,8 @@ pub fn flows(home: &Home) -> Answer<Vec<Vec<&'static str>>> {
         stages.push(PASSWORD);
         stages
     };
-    Ok(register::flows(home).into_iter().map(with_password).collect())
+    let flows = register::flows(home).into_iter().map(with_password).collect();
+    Ok(email::with_old_stages(home, flows))
 }
 
 /// Does the stage of `body`.
@@ -81,6 +85,9 @@ pub async fn register(home: &Home, body: &Map<String, Value>, address: Option<Ip
             let wish = Wish { login_type: Some(stage.to_owned()), ..Wish::default() };
             Ok(Staged::Made(register::user(home, &wish, None, address).await?))
         }
+        email::CODE | email::URL if flows.iter().flatten().any(|known| *known == stage) => {
+            email::stage(home, stage, body, address).await.map_err(without_flows)
+        }
         stage if flows.iter().flatten().any(|known| *known == stage) => {
             let operation = register::operation(home, address);
             let step = uia::step(home, &operation, body).await.map_err(without_flows)?;
@@ -90,6 +97,14 @@ pub async fn register(home: &Home, body: &Map<String, Value>, address: Option<Ip
         }
         _ => Err(Refusal::unknown("Bad registration type: ask GET /register which there are")),
     }
+}
+
+/// Where a session stands whose stage was completed.
+async fn advanced(home: &Home, operation: &uia::Operation<'_>, session: &Session) -> Answer<Staged> {
+    let auth = Map::from_iter([("session".to_owned(), session.ticket.as_str().into())]);
+    let step = uia::step(home, operation, &auth).await?;
+    let next = step.next.filter(|stage| *stage != DUMMY).unwrap_or(PASSWORD);
+    Ok(Staged::More { session: step.session, next: Some(next), more: step.more })
 }
 
 fn text<'a>(body: &'a Map<String, Value>, key: &str) -> Answer<Option<&'a str>> {

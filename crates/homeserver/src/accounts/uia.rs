@@ -138,7 +138,7 @@ pub struct Step {
 pub async fn step(home: &Home, operation: &Operation<'_>, auth: &Map<String, Value>) -> Answer<Step> {
     let (progress, more) = go_on(home, operation, Some(auth)).await?;
     if let Kept::Overtaken = progress.keep(home).await? {
-        return Err(Refusal::unavailable("Somebody else goes on with this session: ask again"));
+        return Err(overtaken());
     }
     let done = progress.completed.len();
     let next = operation
@@ -218,14 +218,56 @@ pub async fn complete_outside(home: &Home, session: Session, stage: &str, fact: 
         return Ok(());
     }
     if !progress.may_go_on(&progress.session.flows, stage) {
-        let why = "That stage is not the next one in any of the flows";
-        return Err(Refusal::new(400, "M_UNRECOGNIZED", why));
+        return Err(not_next());
     }
     progress.complete(stage, fact);
     match progress.keep(home).await? {
         Kept::Durably => Ok(()),
-        Kept::Overtaken => Err(Refusal::unavailable("Somebody else goes on with this session: try again")),
+        Kept::Overtaken => Err(overtaken()),
     }
+}
+
+/// The session that `ticket` is, if it is one of `operation`; a new one without a ticket.
+///
+/// # Errors
+/// `M_UNKNOWN`
+pub fn session(home: &Home, operation: &Operation<'_>, ticket: Option<&str>) -> Answer<Session> {
+    let Some(ticket) = ticket else { return Ok(Session::begin(home, operation)) };
+    let session = Session::read(home, ticket).filter(|session| session.is_of(home, operation));
+    session.ok_or_else(|| Refusal::unknown("This session is unknown or has expired: start again"))
+}
+
+/// Keeps `value` for `stage` of `session`, which is to be completed by [`complete_outside`].
+///
+/// # Errors
+/// `M_UNRECOGNIZED` if `stage` is not the next one, `M_UNKNOWN` if somebody else goes on with the
+/// session at the same time.
+pub async fn keep_outside(home: &Home, session: Session, stage: &str, value: Value) -> Answer<()> {
+    let mut progress = Progress::read(home, session).await?;
+    if !progress.may_go_on(&progress.session.flows, stage) {
+        return Err(not_next());
+    }
+    progress.keep_for(stage, value);
+    match progress.keep(home).await? {
+        Kept::Durably => Ok(()),
+        Kept::Overtaken => Err(overtaken()),
+    }
+}
+
+/// What was kept for `stage` of `session`.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn kept_outside(home: &Home, session: Session, stage: &str) -> Answer<Option<Value>> {
+    Ok(Progress::read(home, session).await?.kept(stage).cloned())
+}
+
+fn not_next() -> Refusal {
+    Refusal::new(400, "M_UNRECOGNIZED", "That stage is not the next one in any of the flows")
+}
+
+fn overtaken() -> Refusal {
+    Refusal::unavailable("Somebody else goes on with this session: try again")
 }
 
 /// Adds to `batch` what `proof` led to, so that the last request can be answered once more. Refuses the

@@ -23,6 +23,8 @@ pub struct Letter {
 pub enum Kind {
     /// To whoever makes an account: confirm the address.
     Register,
+    /// To whoever makes an account with a client of 2015: type this code.
+    Code,
     /// To whoever wants to add an address: confirm it.
     Add,
     /// To whoever wants a new password: confirm it.
@@ -37,6 +39,7 @@ impl Kind {
     fn file_name(self) -> &'static str {
         match self {
             Kind::Register => "register.txt",
+            Kind::Code => "code.txt",
             Kind::Add => "add.txt",
             Kind::Password => "password.txt",
             Kind::InUse => "in_use.txt",
@@ -47,6 +50,7 @@ impl Kind {
     fn built_in(self) -> &'static str {
         match self {
             Kind::Register => include_str!("letters/register.txt"),
+            Kind::Code => include_str!("letters/code.txt"),
             Kind::Add => include_str!("letters/add.txt"),
             Kind::Password => include_str!("letters/password.txt"),
             Kind::InUse => include_str!("letters/in_use.txt"),
@@ -193,11 +197,12 @@ mod tests {
 
     #[test]
     fn every_letter_says_where_it_comes_from() {
-        for kind in [Kind::Register, Kind::Add, Kind::Password, Kind::InUse, Kind::Unknown] {
+        for kind in [Kind::Register, Kind::Code, Kind::Add, Kind::Password, Kind::InUse, Kind::Unknown] {
             let (subject, body) = kind.built_in().split_once("\n\n").expect("a subject and a body");
             assert!(!subject.contains('\n') && subject.contains("{{server}}"), "{kind:?}: {subject}");
             let confirms = !matches!(kind, Kind::InUse | Kind::Unknown);
-            assert_eq!(body.contains("\n\n{{link}}\n\n"), confirms, "{kind:?}");
+            let shown = if kind == Kind::Code { "\n\n{{code}}\n\n" } else { "\n\n{{link}}\n\n" };
+            assert_eq!(body.contains(shown), confirms, "{kind:?}");
             assert!(body.contains("If it was not you"), "{kind:?}");
         }
     }

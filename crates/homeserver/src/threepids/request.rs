@@ -56,6 +56,8 @@ pub struct Wish {
     pub(super) country: Option<String>,
     pub(super) id_server: Option<String>,
     pub(super) id_access_token: Option<String>,
+    /// Whether people are to type a code instead of following a link, as in 2015.
+    pub by_code: bool,
 }
 
 /// What it gets.
@@ -99,6 +101,7 @@ impl Wish {
             country,
             id_server: credentials::id_server(body)?.map(str::to_owned),
             id_access_token: credentials::id_access_token(body)?.map(str::to_owned),
+            by_code: false,
         })
     }
 }
@@ -268,6 +271,10 @@ fn message(home: &Home, wish: &Wish, kind: Kind, user: &str, sid: &str) -> Outgo
     }
     let mut values =
         vec![("server", server.to_string()), ("address", wish.address.clone()), ("user", user.to_owned())];
+    if wish.by_code && kind == Kind::Register {
+        values.push(("code", sessions::code(home, sid, &wish.address)));
+        return Outgoing::Mail(Letter { kind: Kind::Code, values });
+    }
     if !matches!(kind, Kind::InUse | Kind::Unknown) {
         // Nothing in it needs to be escaped: all three have letters, digits and . = _ - only.
         let (base, secret) = (home.config.public_url(), &wish.client_secret);

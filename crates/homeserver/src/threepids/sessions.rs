@@ -101,6 +101,11 @@ pub(super) fn token(home: &Home, medium: Medium, sid: &str, address: &str) -> St
     }
 }
 
+/// The code that stands for the token of a mail where people are to type it.
+pub(super) fn code(home: &Home, sid: &str, address: &str) -> String {
+    token(home, Medium::Msisdn, sid, address)
+}
+
 /// The hash of a client's secret.
 pub(super) fn secret_hash(client_secret: &str) -> [u8; 32] {
     *blake3::hash(client_secret.as_bytes()).as_bytes()
@@ -153,6 +158,20 @@ pub struct About {
     pub address: String,
     /// Where to go on once it is validated.
     pub next: Next,
+}
+
+/// Shows `code`, which was sent in a mail instead of a link.
+///
+/// # Errors
+/// Those of [`validate`].
+pub async fn validate_code(home: &Home, sid: &str, client_secret: &str, code: &str) -> Answer<Next> {
+    let about = about(home, sid, client_secret).await?;
+    let token = about.and_then(|about| {
+        let right = code.trim().as_bytes().ct_eq(self::code(home, sid, &about.address).as_bytes());
+        bool::from(right).then(|| token(home, Medium::Email, sid, &about.address))
+    });
+    // A wrong one counts as a guess like any other.
+    validate(home, sid, client_secret, &token.unwrap_or_default()).await
 }
 
 /// What the session `sid` is about, for the page on which people confirm; none if there is no such
