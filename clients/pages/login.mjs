@@ -13,7 +13,7 @@ async function entersPassword(person, user, password) {
 }
 
 // A token with which another app of `user` can log in.
-async function loginToken(server, user) {
+export async function loginToken(server, user) {
     const { access_token } = await server.logsIn(user, PASSWORD);
     const path = "/_matrix/client/v1/login/get_token";
     const { body } = await server.ask("POST", path, {}, access_token);

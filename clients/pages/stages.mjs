@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { APPS } from "./browser.mjs";
+import { loginToken } from "./login.mjs";
 import { wantsAccount } from "./register.mjs";
 
 const PASSWORD = "correct horse battery";
@@ -200,6 +201,23 @@ export const open = {
         await person.focusIsOn("#stage-password");
         await person.writes("#stage-password", PASSWORD);
         await person.presses("#stage-password");
+        assert.deepEqual(await person.heard(), [[]]);
+        await server.must("DELETE", path, { auth: { session: body.session } }, access_token);
+    },
+
+    async "takes a login token instead of the password"(person, server) {
+        const user = server.user(server.name("victoria"), PASSWORD);
+        const { access_token, device_id } = await server.logsIn(user, PASSWORD);
+        const path = `/_matrix/client/v3/devices/${device_id}`;
+        const { body } = await server.ask("DELETE", path, {}, access_token);
+        await person.opens(page("m.login.token", body.session));
+        await person.looksAt("stage-login-token");
+        await person.writes("#stage-token", "wrong");
+        await person.presses("#stage-token");
+        await person.isTold("");
+        await person.focusIsOn("#stage-token");
+        await person.writes("#stage-token", await loginToken(server, user));
+        await person.presses("#stage-token");
         assert.deepEqual(await person.heard(), [[]]);
         await server.must("DELETE", path, { auth: { session: body.session } }, access_token);
     },
