@@ -8,7 +8,7 @@ use crate::{
         account, directory, filter,
         legacy::{
             self, create_room, inviting, joining, list_public_rooms, login, message_pagination, presence,
-            pushrules, room_send, rooms, sync, v2_sync,
+            pushrules, room_send, rooms, search, sync, v2_sync,
         },
         membership, profile, push, receipts, registration, room_send as send, threepids, typing, voip,
     },
@@ -119,6 +119,8 @@ fn modules() -> Vec<Endpoint> {
         at(Method::PUT, v1!("presence/{user_id}/status"), presence::set_status),
         at(Method::GET, v1!("presence/list/{user_id}"), presence::list),
         at(Method::POST, v1!("presence/list/{user_id}"), presence::change_list),
+        // Searching
+        at(Method::POST, v1!("search"), search::search).costs(Search),
         // Voice over IP
         at(Method::GET, v1!("voip/turnServer"), voip::turn_server),
         // Push notifications

@@ -118,6 +118,8 @@ on_both_databases! {
         compare_rules(&example("GET", "/pushrules/"), &v1(&alice, "/pushrules/").await);
         alice.put("/api/v1/pushrules/global/content/cake", json!({ "pattern": "cake*lie", "actions": ["notify"] })).await.ok();
         compare("GET", "/pushrules/{scope}/{kind}/{ruleId}", &v1(&alice, "/pushrules/global/content/cake").await);
+        let wanted = json!({ "search_categories": { "room_events": { "keys": ["content.body"], "search_term": "incoming message" } } });
+        compare("POST", "/search", &alice.post("/api/v1/search", wanted).await.ok());
         compare("PUT", "/rooms/{roomId}/typing/{userId}", &alice.put(&format!("{at}/typing/{}", of(&alice)), json!({ "typing": true, "timeout": 30000 })).await.ok());
         compare("POST", "/rooms/{roomId}/invite", &alice.post(&format!("{at}/invite"), json!({ "user_id": server.user("monkey").await.user_id })).await.ok());
         compare("POST", "/rooms/{roomId}/leave", &bob.post(&format!("{at}/leave"), json!({})).await.ok());

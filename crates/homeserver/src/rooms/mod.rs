@@ -20,6 +20,7 @@ mod moving;
 pub mod read_state;
 pub mod redact;
 pub mod relations;
+pub mod search;
 pub mod send;
 pub mod set_state;
 pub mod show;

@@ -13,6 +13,7 @@ pub mod pushrules;
 pub mod registration;
 pub mod room_send;
 pub mod rooms;
+pub mod search;
 pub mod sync;
 pub mod v2_sync;
 
