@@ -7,8 +7,8 @@ use crate::{
     client::{
         account, directory, filter,
         legacy::{
-            self, create_room, inviting, joining, list_public_rooms, login, message_pagination, presence,
-            pushrules, room_send, rooms, search, sync, v2_sync,
+            self, create_room, inviting, list_public_rooms, login, message_pagination, presence, pushrules,
+            room_send, rooms, search, sync, v2_sync,
         },
         membership, profile, push, receipts, registration, room_send as send, threepids, typing, voip,
     },
@@ -94,9 +94,9 @@ fn memberships() -> Vec<Endpoint> {
         at(Method::GET, v1!("directory/room/{room_alias}"), directory::get_alias),
         at(Method::DELETE, v1!("directory/room/{room_alias}"), directory::remove_alias),
         at(Method::POST, v1!("rooms/{room_id}/invite"), inviting::invite).costs(Invite),
-        at(Method::POST, v1!("rooms/{room_id}/join"), joining::join).costs(Join),
-        at(Method::POST, v1!("join/{room}"), joining::join).costs(Join),
-        at(Method::PUT, v1!("join/{room}"), joining::join).costs(Join),
+        at(Method::POST, v1!("rooms/{room_id}/join"), membership::join_by_alias).costs(Join),
+        at(Method::POST, v1!("join/{room}"), membership::join_by_alias).costs(Join),
+        at(Method::PUT, v1!("join/{room}"), membership::join_by_alias).costs(Join),
         at(Method::POST, v1!("rooms/{room_id}/leave"), membership::leave),
         at(Method::POST, v1!("rooms/{room_id}/forget"), membership::forget),
         at(Method::POST, v1!("rooms/{room_id}/kick"), membership::kick),

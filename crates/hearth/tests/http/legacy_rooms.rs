@@ -60,7 +60,7 @@ on_both_databases! {
         alice.post(&path(&room, "invite"), json!({ "user_id": carol.user_id })).await.refused(403, "M_FORBIDDEN");
         bob.post(&path(&room, "forget"), json!({})).await.ok();
         bob.get(&path(&room, "state")).await.refused(403, "M_FORBIDDEN");
-        alice.post(&path(&room, "invite"), json!({ "id_server": "a", "medium": "email", "address": "a@b" })).await.refused(403, "M_FORBIDDEN");
+        alice.post(&path(&room, "invite"), json!({ "id_server": "a", "medium": "email", "address": "a@b" })).await.refused(400, "M_SERVER_NOT_TRUSTED");
         alice.post(&path(&room, "invite"), json!({})).await.refused(400, "M_MISSING_PARAM");
         alice.delete(alias).await.ok();
         carol.get(alias).await.refused(404, "M_NOT_FOUND");

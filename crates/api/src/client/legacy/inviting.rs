@@ -5,10 +5,11 @@ use homeserver::{
     rooms::{
         self,
         membership::{self, Move},
+        third_party,
     },
     who::Device,
 };
-use ruma::{OwnedRoomId, OwnedUserId};
+use ruma::{OwnedRoomId, OwnedUserId, api::client::membership::Invite3pidInit};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -20,21 +21,29 @@ struct Body {
     id_server: Option<String>,
     medium: Option<String>,
     address: Option<String>,
+    /// Identity servers ask for one today; those of 2015 did not.
+    #[serde(default)]
+    id_access_token: String,
 }
 
 /// `POST /_matrix/client/api/v1/rooms/{roomId}/invite`
 pub async fn invite(home: Home, who: Device, ask: Plain) -> Answer<Json> {
     let room_id: OwnedRoomId = ask.path(0)?;
     let body: Body = ask.json()?;
-    let Some(user) = body.user_id else {
-        return Err(match (body.id_server, body.medium, body.address) {
-            (Some(_), Some(_), Some(_)) => {
-                Refusal::forbidden("This server does not invite by third-party identifiers")
-            }
-            _ => Refusal::missing_param("The body has a `user_id`, or `id_server`, `medium` and `address`"),
-        });
-    };
     let room = rooms::find(&home, &room_id).await?;
-    membership::change_as(&home, &who, &room, Move::Invite, &user, None).await?;
+    match (body.user_id, body.id_server, body.medium, body.address) {
+        (Some(user), ..) => {
+            membership::change_as(&home, &who, &room, Move::Invite, &user, None).await?;
+        }
+        (None, Some(id_server), Some(medium), Some(address)) => {
+            let id_access_token = body.id_access_token;
+            let invited = Invite3pidInit { id_server, id_access_token, medium: medium.into(), address };
+            third_party::invite(&home, &who, &room, &invited.into()).await?;
+        }
+        _ => {
+            let message = "The body has a `user_id`, or `id_server`, `medium` and `address`";
+            return Err(Refusal::missing_param(message));
+        }
+    }
     Json::of(&json!({}))
 }

@@ -4,7 +4,6 @@
 
 pub mod create_room;
 pub mod inviting;
-pub mod joining;
 pub mod list_public_rooms;
 pub mod login;
 pub mod message_pagination;
