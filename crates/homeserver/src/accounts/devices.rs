@@ -26,6 +26,7 @@ const WRITTEN_EVERY: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(super) struct Seen(Mutex<HashMap<(OwnedUserId, OwnedDeviceId), Visit>>);
 
+#[derive(Clone, Copy, PartialEq)]
 struct Visit {
     ts: i64,
     address: Option<IpAddr>,
@@ -38,6 +39,21 @@ impl Seen {
         let key = (who.user_id.clone(), who.device_id.clone());
         if seen.len() < SEEN_MAX || seen.contains_key(&key) {
             seen.insert(key, Visit { ts, address: who.address });
+        }
+    }
+
+    /// What is not written yet.
+    fn waiting(&self) -> Vec<((OwnedUserId, OwnedDeviceId), Visit)> {
+        self.0.lock().iter().map(|(device, visit)| (device.clone(), *visit)).collect()
+    }
+
+    /// Forgets what is written, but for devices that were seen again meanwhile.
+    fn written(&self, visits: &[((OwnedUserId, OwnedDeviceId), Visit)]) {
+        let mut seen = self.0.lock();
+        for (device, visit) in visits {
+            if seen.get(device) == Some(visit) {
+                seen.remove(device);
+            }
         }
     }
 
@@ -103,16 +119,16 @@ fn no_such_device() -> Refusal {
     Refusal::not_found("You have no such device")
 }
 
-/// Writes when and from where devices were seen.
+/// Writes when and from where devices were seen; what can not be written waits for the next time.
 pub async fn write_seen(home: &Home) {
-    let seen: Vec<_> = std::mem::take(&mut *home.accounts.seen.0.lock()).into_iter().collect();
-    for some in seen.chunks(SEEN_BATCH_MAX) {
+    for some in home.accounts.seen.waiting().chunks(SEEN_BATCH_MAX) {
         let mut batch = Batch::new();
         for ((user_id, device_id), visit) in some {
             store::devices::seen(&mut batch, user_id.as_str(), device_id.as_str(), visit.ts, visit.ip());
         }
-        if let Err(error) = home.db.commit(batch).await {
-            tracing::warn!(%error, "when devices were seen could not be written");
+        match home.db.commit(batch).await {
+            Ok(_) => home.accounts.seen.written(some),
+            Err(error) => tracing::warn!(%error, "when devices were seen could not be written"),
         }
     }
 }
