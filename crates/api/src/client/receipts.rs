@@ -17,7 +17,8 @@ pub async fn send(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> 
     let event_id: OwnedEventId = ask.path(2)?;
     let body: Map<String, Value> = ask.json()?;
     let thread_id = match body.get("thread_id") {
-        None => None,
+        // matrix-nio writes `null` where it means nothing.
+        None | Some(Value::Null) => None,
         Some(Value::String(thread_id)) if !thread_id.is_empty() => Some(thread_id.as_str()),
         Some(_) => return Err(Refusal::invalid_param("`thread_id` must be text, and not empty")),
     };
