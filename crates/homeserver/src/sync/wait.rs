@@ -33,9 +33,7 @@ pub(super) async fn sync<S: Shape>(home: &Home, who: &Device, ask: Ask) -> Answe
     }
     presence::syncs(home, who, &ask.set_presence);
     let Some(since) = ask.since.filter(|_| !ask.full_state) else {
-        limits::spend(home, Class::Search, Some(who), who.address)?;
-        let look = Look::new(home, who, &ask, ask.since).await?;
-        return Ok(Synced::Streamed(stream::pieces::<S>(look).await?));
+        return Box::pin(whole::<S>(home, who, &ask)).await;
     };
     if ask.timeout.is_zero() {
         return Ok(Synced::Whole(Box::pin(changes::<S>(home, who, &ask, since)).await?.told(home, who)));
@@ -43,6 +41,13 @@ pub(super) async fn sync<S: Shape>(home: &Home, who: &Device, ask: Ask) -> Answe
     let ear = home.bell.listen(who.user());
     let changes = |since| changes::<S>(home, who, &ask, since);
     poll(home, who, || ear.sound(), ask.timeout, since, changes).await.map(Synced::Whole)
+}
+
+/// Everything, piece by piece.
+async fn whole<S: Shape>(home: &Home, who: &Device, ask: &Ask) -> Answer<Synced> {
+    limits::spend(home, Class::Search, Some(who), who.address)?;
+    let look = Look::new(home, who, ask, ask.since).await?;
+    Ok(Synced::Streamed(stream::pieces::<S>(look).await?))
 }
 
 /// What can be said of one stretch of the stream.
@@ -92,8 +97,8 @@ pub(super) async fn poll<Ring: Future, Looks: Future<Output = Answer<Changes>>>(
     let (mut last, mut session) = (false, sessions::Watch::new());
     loop {
         let sound = sound();
-        session.check(home, who).await?;
-        // In a box of its own, for a sync that waits needs none of it.
+        // In boxes of their own, for a sync that waits needs none of it.
+        Box::pin(session.check(home, who)).await?;
         let changes = Box::pin(changes(since)).await?;
         if changes.any || last || *stopping.borrow() {
             return Ok(changes.told(home, who));
