@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
-    Outcome,
+    Outcome, crowd,
     http::{User, encode},
     server::Server,
 };
@@ -34,10 +34,7 @@ const DUE_MAX: usize = 10_000;
 /// Loads the server for so many minutes, and says every half minute what it takes.
 #[allow(clippy::print_stdout)]
 pub(crate) async fn soak(server: &Server, minutes: u64) -> Outcome<()> {
-    let mut users = Vec::new();
-    for n in 0..USERS {
-        users.push(User::register(server, &format!("soaker{n}")).await?);
-    }
+    let mut users = crowd::users(server, "soaker", USERS).await?;
     let mut rooms = Vec::new();
     for n in 0..ROOMS {
         rooms.push(users[0].create_room(&format!("soaked room {n}")).await?);

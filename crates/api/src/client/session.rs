@@ -61,16 +61,26 @@ pub async fn login(home: Home, _: Anyone, ask: Plain) -> Answer<Json> {
     Json::of(&reply)
 }
 
+/// A refresh token in the body of a request.
 #[derive(serde::Deserialize)]
-struct Refresh {
+pub(super) struct Refresh {
     refresh_token: Option<String>,
+}
+
+impl Refresh {
+    /// The token.
+    ///
+    /// # Errors
+    /// `M_MISSING_PARAM`
+    pub(super) fn token(self) -> Answer<String> {
+        self.refresh_token.ok_or_else(|| Refusal::missing_param("refresh_token is missing"))
+    }
 }
 
 /// `POST /_matrix/client/v3/refresh`: a new access token for a refresh token.
 pub async fn refresh(home: Home, _: Anyone, ask: Plain) -> Answer<Json> {
     let ask: Refresh = ask.json()?;
-    let missing = || Refusal::missing_param("refresh_token is missing");
-    let session = opening::refresh(&home, &ask.refresh_token.ok_or_else(missing)?, false).await?;
+    let session = opening::refresh(&home, &ask.token()?, false).await?;
     let mut reply = json!({
         "access_token": session.access_token,
         "refresh_token": session.refresh_token,

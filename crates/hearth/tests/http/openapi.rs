@@ -150,7 +150,7 @@ fn endpoint(method: &Method, path: &str) -> Option<(&'static str, &'static str)>
 }
 
 /// How many parts of a path are those of the template; none if they do not fit together.
-fn words_in_common(template: &str, path: &str) -> Option<usize> {
+pub fn words_in_common(template: &str, path: &str) -> Option<usize> {
     let (mut parts, mut words) = (path.split('/'), 0);
     for wanted in template.split('/') {
         let part = parts.next()?;

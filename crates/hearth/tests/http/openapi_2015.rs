@@ -14,6 +14,8 @@ use jsonschema::Validator;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::openapi::words_in_common;
+
 /// The documents, without those that a homeserver asks by.
 const DOCUMENTS: [&str; 26] = [
     "v1/content-repo",
@@ -275,20 +277,6 @@ impl Spec {
                 .extend(errors.map(|error| format!("{error} at «{}» of {event}", error.instance_path())));
         }
     }
-}
-
-/// How many parts of a path are those of the template; none if they do not fit together.
-fn words_in_common(template: &str, path: &str) -> Option<usize> {
-    let (mut parts, mut words) = (path.split('/'), 0);
-    for wanted in template.split('/') {
-        let part = parts.next()?;
-        match wanted.starts_with('{') {
-            true => {}
-            false if wanted == part => words += 1,
-            false => return None,
-        }
-    }
-    parts.next().is_none().then_some(words)
 }
 
 fn compile(schema: &Value) -> Validator {

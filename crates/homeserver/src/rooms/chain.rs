@@ -375,7 +375,8 @@ impl Chain {
             }
             _ => self.batch.pos(),
         };
-        let effect = Effect { pos, event: event.clone(), root, replaced, redacted, txn };
+        let relation = effects::relation(&event);
+        let effect = Effect { pos, event: event.clone(), root, replaced, redacted, txn, relation };
         effects::store(&self.home.clone(), self, &effect)?;
         self.effects.push(effect);
         self.fresh.insert(event_id.clone(), event.clone());

@@ -35,6 +35,8 @@ pub(super) struct Effect {
     pub(super) redacted: Option<Arc<Event>>,
     /// The transaction it was asked with.
     pub(super) txn: Option<Txn>,
+    /// Which event it points to, and how.
+    pub(super) relation: Option<RelatesTo>,
 }
 
 /// What a member event says, as far as the store keeps it beside the event. Lenient: what is not
@@ -62,13 +64,13 @@ struct Relation {
 }
 
 #[derive(Deserialize)]
-struct RelatesTo {
+pub(super) struct RelatesTo {
     rel_type: String,
     event_id: OwnedEventId,
 }
 
 /// Which event an event points to, and how.
-fn relation(event: &Event) -> Option<RelatesTo> {
+pub(super) fn relation(event: &Event) -> Option<RelatesTo> {
     event.content_as::<Relation>().ok()?.relates_to
 }
 
@@ -145,7 +147,7 @@ pub(super) fn store(home: &Home, chain: &mut Chain, effect: &Effect) -> Answer<(
     if event.event_type() == "m.room.member" && event.state_key().is_some() {
         store_member(chain, effect)?;
     }
-    if let Some(RelatesTo { rel_type, event_id }) = relation(event) {
+    if let Some(RelatesTo { rel_type, event_id }) = &effect.relation {
         let points_to = (event_id.as_str(), rel_type.as_str());
         store::relations::add(&mut chain.batch, room, *pos, points_to, event.event_type(), sender);
     }
@@ -181,7 +183,7 @@ fn store_member(chain: &mut Chain, effect: &Effect) -> Answer<()> {
 pub(super) fn happened(home: &Home, room: &Arc<Room>, effects: Vec<Effect>, at: &Positions) {
     let mut others: Vec<OwnedUserId> = Vec::new();
     let mut upto = 0;
-    for Effect { pos, event, root, replaced, redacted, txn } in effects {
+    for Effect { pos, event, root, replaced, redacted, txn, relation } in effects {
         upto = at.at(pos);
         home.rooms.events.insert(event.event_id().to_owned(), event.clone());
         if let Some(pruned) = redacted {
@@ -204,7 +206,7 @@ pub(super) fn happened(home: &Home, room: &Arc<Room>, effects: Vec<Effect>, at: 
                 others.push(user);
             }
         }
-        if let Some(RelatesTo { rel_type, event_id }) = relation(&event)
+        if let Some(RelatesTo { rel_type, event_id }) = relation
             && AGGREGATED.contains(&&*rel_type)
         {
             room.tail.mark(&event_id);

@@ -127,13 +127,17 @@ async fn ask(
         let length = read(&mut from, &mut bytes).await?;
         speaking(mode).await;
         let said = &bytes[..length];
-        let is_commit = said.windows(7).any(|word| word == b"COMMIT\0");
         let now = *mode.borrow();
-        if let (Mode::CommitLost(after), true) = (now, is_commit) {
+        if let (Mode::CommitLost(after), true) = (now, names_commit(said)) {
             return lose(mode, lost, after).await;
         }
         to.write_all(said).await?;
     }
+}
+
+/// Whether a commit is asked for, or answered: a command that is complete says its name.
+fn names_commit(said: &[u8]) -> bool {
+    said.windows(7).any(|word| word == b"COMMIT\0")
 }
 
 /// Turns to the mode after a loss, and ends the connection unless the wire falls silent.
@@ -154,9 +158,8 @@ async fn tell(
     loop {
         let length = read(&mut from, &mut bytes).await?;
         let said = &bytes[..length];
-        // A command that is complete says its name.
         let now = *mode.borrow();
-        if let (Mode::AnswerLost(after), true) = (now, said.windows(7).any(|word| word == b"COMMIT\0")) {
+        if let (Mode::AnswerLost(after), true) = (now, names_commit(said)) {
             return lose(mode, lost, after).await;
         }
         speaking(mode).await;

@@ -12,7 +12,7 @@ use homeserver::{
 };
 use serde_json::{Value, json};
 
-use crate::{answer::Json, plain::Plain};
+use crate::{answer::Json, client::session::Refresh, plain::Plain};
 
 /// What a client gets whom an account was opened for.
 pub(in crate::client) fn credentials(home: &Home, session: &Opened) -> Value {
@@ -50,16 +50,10 @@ pub async fn login(home: Home, _: Anyone, ask: Plain) -> Answer<Json> {
     Json::of(&credentials(&home, &session))
 }
 
-#[derive(serde::Deserialize)]
-struct Refresh {
-    refresh_token: Option<String>,
-}
-
 /// `POST /_matrix/client/api/v1/tokenrefresh`: a new access token for a refresh token.
 pub async fn refresh(home: Home, _: Anyone, ask: Plain) -> Answer<Json> {
     let ask: Refresh = ask.json()?;
-    let missing = || Refusal::missing_param("refresh_token is missing");
-    let session = opening::refresh(&home, &ask.refresh_token.ok_or_else(missing)?, true).await;
+    let session = opening::refresh(&home, &ask.token()?, true).await;
     let session = session.map_err(|refusal| match refusal.errcode {
         "M_UNKNOWN_TOKEN" => Refusal::forbidden("This refresh token is not valid: log in again"),
         _ => refusal,
