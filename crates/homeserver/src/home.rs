@@ -82,7 +82,7 @@ impl Home {
             accounts: accounts::Memory::new(&signing_key),
             limits: Budgets::default(),
             mail: mail::Memory::new(),
-            outgoing: Outgoing::new(config.federation.allow_loopback),
+            outgoing: Outgoing::new(&config),
             rooms: rooms::Memory::new(db.upto(), &config.memory),
             ephemera: Ephemera::new(clock.now_ms()),
             lately_account_data: Lately::new(db.upto()),

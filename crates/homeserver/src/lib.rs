@@ -15,6 +15,7 @@ pub mod outgoing;
 pub mod presence;
 pub mod profiles;
 pub mod push;
+pub mod pushers;
 pub mod receipts;
 pub mod refusal;
 pub mod reports;

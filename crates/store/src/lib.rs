@@ -18,6 +18,7 @@ pub mod openid;
 pub mod presence;
 pub mod profiles;
 pub mod public_rooms;
+pub mod pushers;
 pub mod receipts;
 pub mod registration_tokens;
 pub mod relations;

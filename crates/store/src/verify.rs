@@ -122,7 +122,8 @@ pub async fn newest(db: &Db) -> Result<Vec<(String, i64)>> {
          UNION ALL SELECT 'relation', COALESCE(MAX(pos), 0) FROM relation
          UNION ALL SELECT 'thread', COALESCE(MAX(latest), 0) FROM thread
          UNION ALL SELECT 'receipt', COALESCE(MAX(pos), 0) FROM receipt
-         UNION ALL SELECT 'account_data', COALESCE(MAX(pos), 0) FROM account_data",
+         UNION ALL SELECT 'account_data', COALESCE(MAX(pos), 0) FROM account_data
+         UNION ALL SELECT 'pusher', COALESCE(MAX(set_pos), 0) FROM pusher",
         &[],
     )
     .await

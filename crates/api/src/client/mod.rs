@@ -18,6 +18,7 @@ pub mod presence;
 pub mod profile;
 pub mod public_rooms;
 pub mod push;
+pub mod pushers;
 pub mod receipts;
 pub mod registration;
 pub mod relations;

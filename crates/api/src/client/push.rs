@@ -1,11 +1,11 @@
-//! Push notifications: `/_matrix/client/v3/pushrules/…`, `/_matrix/client/v3/pushers`
+//! Push notifications: `/_matrix/client/v3/pushrules/…`
 
 use homeserver::{
     Answer, Home,
     push::{self, Name, Scope},
     who::Device,
 };
-use ruma::{api::client::push::get_pushers, push::Action};
+use ruma::push::Action;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -80,9 +80,4 @@ pub async fn set_actions(home: Home, who: Device, ask: Plain) -> Answer<Json> {
     let body: Body = ask.json()?;
     push::set_actions(&home, &who, &name(&ask)?, body.actions).await?;
     Json::of(&json!({}))
-}
-
-/// `GET /_matrix/client/v3/pushers`: nobody can have one yet.
-pub async fn pushers(_: Home, _: Device, _: get_pushers::v3::Request) -> Answer<get_pushers::v3::Response> {
-    Ok(get_pushers::v3::Response::new(Vec::new()))
 }

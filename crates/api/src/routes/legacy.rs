@@ -7,8 +7,8 @@ use crate::{
     client::{
         account, directory, filter,
         legacy::{
-            self, create_room, inviting, list_public_rooms, login, message_pagination, presence, pushrules,
-            room_send, rooms, search, sync, v2_sync,
+            self, create_room, inviting, list_public_rooms, login, message_pagination, presence, pushers,
+            pushrules, room_send, rooms, search, sync, v2_sync,
         },
         membership, profile, push, receipts, registration, room_send as send, threepids, typing, voip,
     },
@@ -124,6 +124,7 @@ fn modules() -> Vec<Endpoint> {
         // Voice over IP
         at(Method::GET, v1!("voip/turnServer"), voip::turn_server),
         // Push notifications
+        at(Method::POST, v1!("pushers/set"), pushers::set),
         at(Method::GET, v1!("pushrules/"), pushrules::all),
         at(Method::GET, v1!("pushrules/global/"), push::global_rules),
         at(Method::GET, v1!("pushrules/global/{kind}/{rule_id}"), push::rule),

@@ -1,4 +1,4 @@
-//! What this server has none of, said so that clients can go on: bridges, TURN, pushers.
+//! What this server has none of, said so that clients can go on: bridges, TURN.
 
 use serde_json::json;
 

@@ -146,7 +146,6 @@ on_both_databases! {
             (Method::POST, "/_matrix/media/v1/upload"),
             (Method::GET, "/_matrix/media/v1/download/hearth.test/abc"),
             (Method::GET, "/_matrix/media/v1/thumbnail/hearth.test/abc?width=64&height=64&method=scale"),
-            (Method::POST, "/_matrix/client/api/v1/pushers/set"),
         ] {
             let body = (method == Method::POST).then_some("{}");
             let refused: Value = alice.ask(method, path, body).await.refused(404, "M_UNRECOGNIZED");

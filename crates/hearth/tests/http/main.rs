@@ -40,6 +40,7 @@ mod pages;
 mod password_reset;
 mod profiles;
 mod push_rules;
+mod pushers;
 mod register;
 mod registration_rules;
 mod relations;

@@ -36,6 +36,7 @@ pub async fn logout_all(home: &Home, who: &Device) -> Answer<()> {
 pub fn device(home: &Home, batch: &mut Batch, user_id: &UserId, device_id: &DeviceId) {
     store::tokens::remove_of_device(batch, user_id.as_str(), device_id.as_str());
     store::devices::remove(batch, user_id.as_str(), device_id.as_str());
+    store::pushers::remove_of_device(batch, user_id.as_str(), device_id.as_str());
     sessions::changed(home, batch, user_id);
 }
 
@@ -44,6 +45,7 @@ pub fn all_devices(home: &Home, batch: &mut Batch, user_id: &UserId, keep: Optio
     let keep = keep.map(DeviceId::as_str);
     store::tokens::remove_of_user(batch, user_id.as_str(), keep);
     store::devices::remove_of_user(batch, user_id.as_str(), keep);
+    store::pushers::remove_of_user(batch, user_id.as_str(), keep);
     sessions::changed(home, batch, user_id);
 }
 

@@ -17,6 +17,7 @@ mod log;
 mod memory;
 mod network;
 mod oauth2;
+mod push;
 mod registration;
 mod secret;
 mod sms;
@@ -39,6 +40,7 @@ pub use self::{
     memory::Memory,
     network::Network,
     oauth2::{OAuth2, Provider},
+    push::{Place, Push},
     registration::{Registration, Requirement, Terms},
     secret::Secret,
     sms::Sms,
@@ -58,6 +60,7 @@ pub const SOURCE: &str = concat!(
     include_str!("identity.rs"),
     include_str!("email.rs"),
     include_str!("sms.rs"),
+    include_str!("push.rs"),
     include_str!("federation.rs"),
     include_str!("limits.rs"),
     include_str!("memory.rs"),
@@ -98,6 +101,8 @@ pub struct Config {
     pub email: Email,
     /// The service through which this server sends text messages. Without one it sends none.
     pub sms: Sms,
+    /// Which push gateways notifications may be sent to.
+    pub push: Push,
     /// Talking to other servers. This version does not.
     pub federation: Federation,
     /// Protection against too many requests.
@@ -126,6 +131,7 @@ impl Default for Config {
             identity: Identity::default(),
             email: Email::default(),
             sms: Sms::default(),
+            push: Push::default(),
             federation: Federation::default(),
             limits: Limits::default(),
             memory: Memory::default(),

@@ -1,5 +1,5 @@
 //! The one way in which this server asks others over HTTP: captchas, identity providers, identity
-//! servers, text messages.
+//! servers, text messages, push gateways.
 //!
 //! Where a request goes is often decided by strangers (an identity server in a request, the DNS of a
 //! host). So an address is judged when it is about to be connected to, by [`addresses`]: a name that
@@ -17,13 +17,16 @@ use std::{
 use reqwest::{
     Method, Url,
     dns::{Name, Resolve, Resolving},
-    header::{ACCEPT, HeaderValue},
+    header::{ACCEPT, HeaderValue, RETRY_AFTER},
     redirect,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::addresses::is_public;
-use crate::Home;
+use crate::{
+    Home,
+    config::{Config, Place},
+};
 
 /// How long connecting may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -81,25 +84,69 @@ pub struct Reply {
     pub status: u16,
     /// `Content-Type`
     pub content_type: Option<String>,
+    /// `Retry-After`, if it is a number of seconds.
+    pub retry_after_s: Option<u64>,
     /// The body.
     pub body: Vec<u8>,
 }
 
-/// The connections. Made when the first request is: reading the system's certificates takes a while.
+/// The connections.
 pub struct Outgoing {
-    allow_loopback: bool,
+    /// To everybody.
+    general: Way,
+    /// To push gateways.
+    gateways: Way,
+}
+
+/// Where requests may go beside the public internet.
+#[derive(Clone, Debug, Default)]
+struct Inside {
+    /// Everywhere, and without TLS.
+    everywhere: bool,
+    /// To these hosts; without TLS if the URL names them.
+    places: Arc<[Place]>,
+}
+
+impl Inside {
+    fn names(&self, host: &str) -> bool {
+        self.everywhere || self.places.iter().any(|place| place.is_named(host))
+    }
+
+    fn has(&self, address: IpAddr) -> bool {
+        self.everywhere || self.places.iter().any(|place| place.contains(address))
+    }
+
+    fn is_nothing(&self) -> bool {
+        !self.everywhere && self.places.is_empty()
+    }
+}
+
+/// Connections that may go to certain places. Made when the first request is: reading the system's
+/// certificates takes a while.
+struct Way {
+    inside: Inside,
     client: OnceLock<Result<reqwest::Client, String>>,
 }
 
-impl Outgoing {
-    /// No connections yet. `allow_loopback` lets requests go everywhere, and without TLS.
-    pub fn new(allow_loopback: bool) -> Self {
-        Outgoing { allow_loopback, client: OnceLock::new() }
+impl Way {
+    fn new(everywhere: bool, places: &[Place]) -> Self {
+        Way { inside: Inside { everywhere, places: places.into() }, client: OnceLock::new() }
     }
 
     fn client(&self) -> Result<&reqwest::Client, Error> {
-        let client = self.client.get_or_init(|| connect(self.allow_loopback));
+        let client = self.client.get_or_init(|| connect(&self.inside));
         client.as_ref().map_err(|why| Error::Unreachable(format!("no requests can be made: {why}")))
+    }
+}
+
+impl Outgoing {
+    /// No connections yet.
+    pub fn new(config: &Config) -> Self {
+        let everywhere = config.federation.allow_loopback;
+        Outgoing {
+            general: Way::new(everywhere, &[]),
+            gateways: Way::new(everywhere, &config.push.allowed_gateways),
+        }
     }
 }
 
@@ -146,9 +193,34 @@ pub async fn get_json<T: DeserializeOwned>(home: &Home, url: &str, bearer: Optio
 /// # Errors
 /// [`Error::NotAllowed`], [`Error::Unreachable`], [`Error::TooLarge`].
 pub async fn send(home: &Home, method: Method, url: &str, load: Load<'_>) -> Result<Reply, Error> {
-    let outgoing = &home.outgoing;
-    let url = allowed(url, outgoing.allow_loopback)?;
-    let mut request = outgoing.client()?.request(method, url).header(ACCEPT, "application/json");
+    send_by(&home.outgoing.general, method, url, load).await
+}
+
+/// `POST` of JSON to a push gateway, which may be one inside that the operator has listed; answers
+/// whatever the status is.
+///
+/// # Errors
+/// Those of [`send`].
+pub async fn post_to_gateway(home: &Home, url: &str, json: Vec<u8>) -> Result<Reply, Error> {
+    let load = Load { body: Some(("application/json", json)), ..Load::default() };
+    send_by(&home.outgoing.gateways, Method::POST, url, load).await
+}
+
+/// The URL of a push gateway, and whether it is one that the operator has listed. Where its name leads is
+/// judged when it is asked.
+///
+/// # Errors
+/// [`Error::NotAllowed`]
+pub fn gateway(home: &Home, url: &str) -> Result<(Url, bool), Error> {
+    let inside = &home.outgoing.gateways.inside;
+    let url = allowed(url, inside)?;
+    let listed = inside.names(url.host_str().unwrap_or_default());
+    Ok((url, listed))
+}
+
+async fn send_by(way: &Way, method: Method, url: &str, load: Load<'_>) -> Result<Reply, Error> {
+    let url = allowed(url, &way.inside)?;
+    let mut request = way.client()?.request(method, url).header(ACCEPT, "application/json");
     if let Some(token) = load.bearer {
         request = request.bearer_auth(token);
     }
@@ -161,6 +233,8 @@ pub async fn send(home: &Home, method: Method, url: &str, load: Load<'_>) -> Res
     let mut response = request.send().await.map_err(failed)?;
     let content_type = response.headers().get("content-type").map(HeaderValue::as_bytes);
     let content_type = content_type.map(|value| String::from_utf8_lossy(value).into_owned());
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after_s = retry_after.and_then(|value| value.trim().parse().ok());
     let (status, mut body) = (response.status().as_u16(), Vec::new());
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
@@ -168,7 +242,7 @@ pub async fn send(home: &Home, method: Method, url: &str, load: Load<'_>) -> Res
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Reply { status, content_type, body })
+    Ok(Reply { status, content_type, retry_after_s, body })
 }
 
 fn json<T: DeserializeOwned>(reply: Reply) -> Result<T, Error> {
@@ -179,21 +253,21 @@ fn json<T: DeserializeOwned>(reply: Reply) -> Result<T, Error> {
 }
 
 /// `url`, if it may be asked. Names are judged later, by the addresses that they lead to.
-fn allowed(url: &str, allow_loopback: bool) -> Result<Url, Error> {
+fn allowed(url: &str, inside: &Inside) -> Result<Url, Error> {
     let not = |why: String| Err(Error::NotAllowed(why));
     let url = Url::parse(url).map_err(|error| Error::NotAllowed(error.to_string()))?;
-    match url.scheme() {
-        "https" => {}
-        "http" if allow_loopback => {}
-        scheme => return not(format!("{scheme} is not https")),
-    }
     if !url.username().is_empty() || url.password().is_some() {
         return not("a URL has no user here".to_owned());
     }
     let host = url.host_str().unwrap_or_default();
+    match url.scheme() {
+        "https" => {}
+        "http" if inside.names(host) => {}
+        scheme => return not(format!("{scheme} is not https")),
+    }
     let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     match literal {
-        Ok(address) if !allow_loopback && !is_public(address) => {
+        Ok(address) if !is_public(address) && !inside.has(address) => {
             not(format!("{address} is no address of the public internet"))
         }
         Err(_) if host.is_empty() => not("the URL has no host".to_owned()),
@@ -201,7 +275,7 @@ fn allowed(url: &str, allow_loopback: bool) -> Result<Url, Error> {
     }
 }
 
-fn connect(allow_loopback: bool) -> Result<reqwest::Client, String> {
+fn connect(inside: &Inside) -> Result<reqwest::Client, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = rustls_platform_verifier::Verifier::new(provider.clone())
         .map_err(|error| format!("the system's certificates: {error}"))?;
@@ -213,8 +287,8 @@ fn connect(allow_loopback: bool) -> Result<reqwest::Client, String> {
         .with_no_client_auth();
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
-        .dns_resolver(Names { allow_loopback })
-        .https_only(!allow_loopback)
+        .dns_resolver(Names { inside: inside.clone() })
+        .https_only(inside.is_nothing())
         .redirect(redirect::Policy::none())
         // A proxy would connect to addresses that nobody has judged.
         .no_proxy()
@@ -231,8 +305,8 @@ fn connect(allow_loopback: bool) -> Result<reqwest::Client, String> {
 fn failed(error: reqwest::Error) -> Error {
     let mut cause: &dyn std::error::Error = &error;
     loop {
-        if let Some(inside) = cause.downcast_ref::<Inside>() {
-            return Error::NotAllowed(inside.to_string());
+        if let Some(nowhere) = cause.downcast_ref::<Nowhere>() {
+            return Error::NotAllowed(nowhere.to_string());
         }
         match cause.source() {
             Some(source) => cause = source,
@@ -245,23 +319,25 @@ fn failed(error: reqwest::Error) -> Error {
 /// A name leads to no address that may be asked.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} leads to no address of the public internet")]
-struct Inside(String);
+struct Nowhere(String);
 
-/// The names of hosts, as the system knows them, but only their public addresses.
+/// The names of hosts, as the system knows them, but only their addresses that may be asked.
 struct Names {
-    allow_loopback: bool,
+    inside: Inside,
 }
 
 impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
-        let allow_loopback = self.allow_loopback;
+        let inside = self.inside.clone();
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let public: Vec<_> = found.filter(|address| allow_loopback || is_public(address.ip())).collect();
-            if public.is_empty() {
-                return Err(Inside(name.as_str().to_owned()).into());
+            let anywhere = inside.names(name.as_str());
+            let may = |address: IpAddr| anywhere || is_public(address) || inside.has(address);
+            let allowed: Vec<_> = found.filter(|address| may(address.ip())).collect();
+            if allowed.is_empty() {
+                return Err(Nowhere(name.as_str().to_owned()).into());
             }
-            Ok(Box::new(public.into_iter()) as Box<dyn Iterator<Item = _> + Send>)
+            Ok(Box::new(allowed.into_iter()) as Box<dyn Iterator<Item = _> + Send>)
         })
     }
 }
@@ -291,8 +367,28 @@ mod tests {
             ("example.org", false, false),
             ("", false, false),
         ] {
-            assert_eq!(allowed(url, true).is_ok(), inside, "{url}");
-            assert_eq!(allowed(url, false).is_ok(), outside, "{url}");
+            let everywhere = Inside { everywhere: true, ..Inside::default() };
+            assert_eq!(allowed(url, &everywhere).is_ok(), inside, "{url}");
+            assert_eq!(allowed(url, &Inside::default()).is_ok(), outside, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_listed_may_be_asked_also_without_tls() {
+        let places = ["sygnal", "10.1.0.0/16"].map(|place| place.parse().expect("a place"));
+        let inside = Inside { everywhere: false, places: places.into() };
+        for (url, may) in [
+            ("http://sygnal:5000/", true),
+            ("https://sygnal/", true),
+            ("http://10.1.2.3/", true),
+            ("https://10.1.2.3/", true),
+            ("https://10.2.0.1/", false),
+            ("http://10.2.0.1/", false),
+            ("http://example.org/", false),
+            ("https://example.org/", true),
+            ("https://127.0.0.1/", false),
+        ] {
+            assert_eq!(allowed(url, &inside).is_ok(), may, "{url}");
         }
     }
 }

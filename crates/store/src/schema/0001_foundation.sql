@@ -274,6 +274,27 @@ CREATE TABLE presence (
     last_active_ts BIGINT NOT NULL
 ) /* WITHOUT ROWID */;
 
+-- Where notifications of a user are sent to (push gateways), and up to where they were.
+CREATE TABLE pusher (
+    pusher              BIGINT PRIMARY KEY,        -- the position at which it was set first
+    user_id             TEXT NOT NULL,
+    device_id           TEXT NOT NULL,             -- that set it, and with which it goes
+    app_id              TEXT NOT NULL,
+    pushkey             TEXT NOT NULL,
+    app_display_name    TEXT NOT NULL,
+    device_display_name TEXT NOT NULL,
+    profile_tag         TEXT,
+    lang                TEXT NOT NULL,
+    data                TEXT NOT NULL,             -- JSON object, with the url
+    of_2015             BOOLEAN NOT NULL,          -- set through v1 of 2015
+    set_pos             BIGINT NOT NULL,           -- the position at which it was set last
+    set_ts              BIGINT NOT NULL,
+    pushed_upto         BIGINT NOT NULL,           -- all up to this position is pushed, or not to be
+    told_unread         BIGINT,                    -- the number of unread messages that was pushed last
+    UNIQUE (app_id, pushkey, user_id)
+);
+CREATE INDEX pusher_user ON pusher (user_id);
+
 -- Whose presence users wish to follow (v1 of 2015).
 CREATE TABLE presence_list (
     user_id  TEXT NOT NULL,

@@ -8,6 +8,7 @@ pub mod list_public_rooms;
 pub mod login;
 pub mod message_pagination;
 pub mod presence;
+pub mod pushers;
 pub mod pushrules;
 pub mod registration;
 pub mod room_send;
