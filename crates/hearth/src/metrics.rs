@@ -47,6 +47,9 @@ fn describe() {
     describe_counter!("hearth_database_batches_refused_total", "Batches whose condition did not hold");
     describe_counter!("hearth_database_batches_failed_total", "Batches that the database could not do");
     describe_gauge!("hearth_database_queue_batches", "Batches that wait for the writer");
+    describe_counter!("hearth_pushes_total", "Notifications, by what became of them");
+    describe_histogram!("hearth_push_seconds", Unit::Seconds, "How long push gateways took to answer");
+    describe_gauge!("hearth_pushers_waiting", "Pushers that wait to try again");
     describe_histogram!("hearth_database_read_seconds", Unit::Seconds, "Reads, a sample of them");
 }
 

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use homeserver::{Clock, Dice, Home, accounts, bell, config::Config, presence, rooms, typing};
+use homeserver::{Clock, Dice, Home, accounts, bell, config::Config, presence, pushers, rooms, typing};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rules::signing_key::SigningKey;
 use store::{Batch, Db};
@@ -174,6 +174,7 @@ impl Server {
         loops.spawn(leave_for_the_deactivated(home.clone()));
         loops.spawn(sweep_sessions(home.clone()));
         loops.spawn(send_what_was_delayed(home.clone()));
+        loops.spawn(push(home.clone()));
         if let Some((door, kept)) = self.metrics {
             loops.spawn(door.serve(home.stopping.subscribe(), DRAIN_MAX));
             loops.spawn(forget_old_figures(kept));
@@ -255,6 +256,11 @@ async fn sweep_sessions(home: Home) {
 /// Sends delayed events when they are due.
 async fn send_what_was_delayed(home: Home) {
     rooms::delayed_events::keep_sending(&home).await;
+}
+
+/// Pushes notifications.
+async fn push(home: Home) {
+    pushers::keep_pushing(&home).await;
 }
 
 /// Lets those stop typing whose time is over.

@@ -103,8 +103,7 @@ pub async fn set(
     stored::put(&mut batch, pos, user.as_str(), room, data_type, content);
     told(home, &mut batch, pos, user);
     if data_type == settings::IGNORED_TYPE {
-        let (home, user) = (home.clone(), user.to_owned());
-        batch.then(move |_| home.unread.judged_anew(&user));
+        push::judged_anew(home, &mut batch, pos, user);
     }
     home.db.commit(batch).await?;
     Ok(())

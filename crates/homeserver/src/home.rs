@@ -25,7 +25,7 @@ use crate::{
     limits::Budgets,
     mail,
     outgoing::Outgoing,
-    rooms, settings,
+    pushers, rooms, settings,
     sync::{told, unread},
 };
 
@@ -68,6 +68,8 @@ pub struct Inside {
     pub settings: settings::Memory,
     /// How much users have not read.
     pub unread: unread::Memory,
+    /// Whose pushers are to be looked after.
+    pub pushers: pushers::Memory,
     /// Which members devices have been told.
     pub told: told::Memory,
     requests: AtomicU64,
@@ -89,6 +91,7 @@ impl Home {
             lately_receipts: Lately::new(db.upto()),
             settings: settings::Memory::new(),
             unread: unread::Memory::new(&config.memory),
+            pushers: pushers::Memory::default(),
             told: told::Memory::new(&config.memory, &dice),
             bell: Bell::default(),
             stopping: watch::Sender::new(false),

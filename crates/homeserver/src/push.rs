@@ -17,7 +17,7 @@ use ruma::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::{Batch, account_data as stored};
+use store::{Batch, PosRef, account_data as stored};
 
 use crate::{
     Home, account_data,
@@ -156,9 +156,19 @@ impl Kept {
     }
 }
 
-/// Reads what is kept of the rules of `user` for all clients.
-pub(crate) fn read(user: &UserId, content: Option<&str>) -> Ruleset {
-    Kept::read(user, content).global
+/// Reads what is kept of the rules of `user`: those for all clients, and by profile tag those for some.
+pub(crate) fn read(user: &UserId, content: Option<&str>) -> (Ruleset, BTreeMap<String, Ruleset>) {
+    let kept = Kept::read(user, content);
+    (kept.global, kept.device)
+}
+
+/// Has everything judged anew once `batch`, which changes what notifies `user` at `pos`, is durable.
+pub(crate) fn judged_anew(home: &Home, batch: &mut Batch, pos: PosRef, user: &UserId) {
+    let (home, user) = (home.clone(), user.to_owned());
+    batch.then(move |at| {
+        home.unread.judged_anew(&user);
+        home.pushers.judged_anew(&user, at.at(pos));
+    });
 }
 
 /// The rules of `user` as v1 of 2015 has them: `global`, and in `device` those by profile tag.
@@ -343,7 +353,7 @@ pub async fn set_actions(home: &Home, who: &Device, name: &Name, actions: Vec<Ac
 /// The content of m.push_rules with what it says of the room `old` said of the room `new` as well; `None`
 /// if that changes nothing, or would be too much.
 pub(crate) fn rules_too(user: &UserId, content: &str, old: &RoomId, new: &RoomId) -> Option<String> {
-    let mut rules = read(user, Some(content));
+    let (mut rules, _) = read(user, Some(content));
     let before = rules.clone();
     for rule in before.iter().filter(|rule| !rule.is_server_default()) {
         let Some(copy) = copied(rule, old, new) else { continue };
@@ -427,8 +437,7 @@ async fn change(
         stored::replace(&mut batch, pos, place, before, after);
         account_data::told(home, &mut batch, pos, user);
         // After the new rules are in force: what is judged in between is not kept.
-        let (home_then, user_then) = (home.clone(), user.to_owned());
-        batch.then(move |_| home_then.unread.judged_anew(&user_then));
+        judged_anew(home, &mut batch, pos, user);
         match home.db.commit(batch).await {
             Ok(_) => return Ok(()),
             Err(store::Error::Refused { .. }) => {}

@@ -120,6 +120,7 @@ async fn keep(
         } else {
             home.lately_receipts.note(room.key, pos);
             home.unread.read(&user, room.key);
+            home.pushers.read(&user, pos);
             home.rooms.changed(room.key, pos);
         }
         let told = (kind == Kind::Read).then(|| room.clone());

@@ -3,7 +3,10 @@
 //! Every event asks for it for every member of its room, so it is kept in memory. What this node writes
 //! is in force at once; what another node wrote is after [`TRUSTED_MS`].
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
@@ -35,6 +38,8 @@ const TRUSTED_MS: i64 = 5_000;
 pub struct Settings {
     /// Which events notify the user.
     pub push_rules: Arc<Ruleset>,
+    /// Which events notify those of the user's clients that have a profile tag, before all others.
+    pub push_rules_by_tag: BTreeMap<String, Ruleset>,
     /// Whose messages and invites the user does not want.
     pub ignored: HashSet<OwnedUserId>,
     /// Whether the user wants no invites at all.
@@ -101,8 +106,10 @@ pub async fn of(home: &Home, user: &UserId) -> Answer<Arc<Settings>> {
         let found = data.iter().find(|data| data.data_type == wanted);
         found.map(|data| data.content.as_str())
     };
+    let (push_rules, push_rules_by_tag) = push::read(user, content(push::ACCOUNT_DATA_TYPE));
     let settings = Arc::new(Settings {
-        push_rules: Arc::new(push::read(user, content(push::ACCOUNT_DATA_TYPE))),
+        push_rules: Arc::new(push_rules),
+        push_rules_by_tag,
         ignored: content(IGNORED_TYPE).map(|content| ignored(user, content)).unwrap_or_default(),
         blocks_invites: content(INVITES_TYPE).is_some_and(blocks_invites),
     });

@@ -169,3 +169,71 @@ pub async fn get(db: &Db, pusher: i64) -> Result<Option<Pusher>> {
     )
     .await
 }
+
+/// The pushers of these users: each with its user, the position at which it was set last, and its data.
+pub async fn of_users(db: &Db, users: &[String]) -> Result<Vec<(i64, String, i64, String)>> {
+    db.rows("SELECT pusher, user_id, set_pos, data FROM pusher WHERE user_id = ANY($1)", &[users.into()])
+        .await
+}
+
+/// The users who have pushers.
+pub async fn users(db: &Db) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = db.scan("SELECT DISTINCT user_id FROM pusher", &[]).await?;
+    Ok(rows.into_iter().map(|(user_id,)| user_id).collect())
+}
+
+/// The users in whose rooms something happened that their pushers have not looked at.
+pub async fn behind(db: &Db) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = db
+        .scan(
+            "SELECT DISTINCT p.user_id FROM pusher p
+             JOIN membership m ON m.user_id = p.user_id JOIN room r ON r.room = m.room
+             WHERE (m.membership = 'join' AND r.last_pos > p.pushed_upto) OR m.pos > p.pushed_upto",
+            &[],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|(user_id,)| user_id).collect())
+}
+
+/// The rooms of `user_id` in which there is something after what the user has read of the whole room.
+pub async fn perhaps_unread(db: &Db, user_id: &str) -> Result<Vec<i64>> {
+    let rows: Vec<(i64,)> = db
+        .scan(
+            "SELECT m.room FROM membership m
+             WHERE m.user_id = $1 AND m.membership = 'join'
+                AND (SELECT MAX(e.pos) FROM event e WHERE e.room = m.room)
+                    > COALESCE((SELECT MAX(r.event_pos) FROM receipt r
+                        WHERE r.room = m.room AND r.user_id = $1 AND r.thread_id = ''
+                            AND (r.receipt_type = 'm.read' OR r.receipt_type = 'm.read.private')), 0)",
+            &[user_id.into()],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|(room,)| room).collect())
+}
+
+/// Notes that all up to `upto` is pushed or is not to be, and which number of unread messages was pushed last.
+pub fn pushed(batch: &mut Batch, pusher: i64, upto: i64, told_unread: Option<i64>) {
+    batch.run(
+        "UPDATE pusher SET pushed_upto = CASE WHEN pushed_upto < $2 THEN $2 ELSE pushed_upto END,
+            told_unread = $3 WHERE pusher = $1",
+        vec![pusher.into(), upto.into(), told_unread.into()],
+    );
+}
+
+/// Notes that nothing up to `upto` is to be pushed.
+pub fn looked(batch: &mut Batch, pusher: i64, upto: i64) {
+    batch.run(
+        "UPDATE pusher SET pushed_upto = $2 WHERE pusher = $1 AND pushed_upto < $2",
+        vec![pusher.into(), upto.into()],
+    );
+}
+
+/// The rooms that `user_id` is joined to, each with the position of its newest event at or before `upto`.
+pub async fn newest_events(db: &Db, user_id: &str, upto: i64) -> Result<Vec<(i64, Option<i64>)>> {
+    db.scan(
+        "SELECT m.room, (SELECT MAX(e.pos) FROM event e WHERE e.room = m.room AND e.pos <= $2)
+         FROM membership m WHERE m.user_id = $1 AND m.membership = 'join'",
+        &[user_id.into(), upto.into()],
+    )
+    .await
+}

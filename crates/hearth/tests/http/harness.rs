@@ -191,6 +191,7 @@ async fn serve(
             () = homeserver::typing::expiring(&ringing) => {}
             () = homeserver::presence::fading(&ringing) => {}
             () = accounts::departing::keep_departing(&ringing) => {}
+            () = homeserver::pushers::keep_pushing(&ringing) => {}
         }
     });
     (home, format!("http://{address}"), serving)

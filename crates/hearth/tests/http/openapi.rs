@@ -63,6 +63,22 @@ pub fn check(method: &Method, path: &str, status: u16, body: &Value) {
     }
 }
 
+/// Panics if a push gateway is told what the specification does not allow.
+#[track_caller]
+pub fn check_notice(notice: &Value) {
+    static SCHEMA: OnceLock<Arc<Validator>> = OnceLock::new();
+    let validator = SCHEMA.get_or_init(|| {
+        let (spec, file) = (Spec::default(), "api/push-gateway/push_notifier.yaml");
+        let whole = spec.file(file);
+        let schema = "/paths/~1notify/post/requestBody/content/application~1json/schema";
+        compile(&spec, file, whole.pointer(schema).unwrap_or_else(|| panic!("{file} has no request")))
+    });
+    if let Some(error) = validator.iter_errors(notice).next() {
+        let complaint = format!("{} at «{}»", error.masked(), error.instance_path());
+        panic!("v1.19 does not allow this notification: {complaint}\n{notice:#}");
+    }
+}
+
 /// What has been read of the specification.
 #[derive(Default)]
 struct Spec {

@@ -2,7 +2,16 @@
 //!
 //! Spec: client-server API, «Push notifications»; push gateway API. A pusher belongs to the device that
 //! set it and goes with it.
+//!
+//! A pusher keeps the position up to which it has pushed. What comes after is found in the store by a
+//! [`look`], told to the gateway in a [`round`] in the words of a [`notice`], and [`desk`] says who has a
+//! round when. So what is to be pushed outlives the process, and is never pushed out of order.
 
+mod desk;
+mod look;
+mod memory;
+mod notice;
+mod round;
 mod wish;
 
 use ruma::UserId;
@@ -12,7 +21,11 @@ use store::{
     pushers::{self as stored, Pusher},
 };
 
-pub use self::wish::{Form, Wish};
+pub use self::{
+    desk::keep_pushing,
+    memory::Memory,
+    wish::{Form, Wish},
+};
 use crate::{
     Home,
     refusal::{Answer, Refusal},
@@ -68,6 +81,8 @@ pub async fn set(home: &Home, who: &Device, form: Form, wish: Wish) -> Answer<()
                 stored::remove_of_others(&mut batch, user, &set.app_id, &set.pushkey);
             }
             stored::set(&mut batch, user, set, pos, home.db.upto(), home.clock.now_ms(), PUSHERS_MAX);
+            let (home, user) = (home.clone(), who.user_id.clone());
+            batch.then(move |at| home.pushers.set(&user, at.at(pos)));
         }
     }
     match home.db.commit(batch).await {

@@ -224,5 +224,6 @@ pub(super) fn happened(home: &Home, room: &Arc<Room>, effects: Vec<Effect>, at: 
         }));
     }
     home.rooms.changed(room.key, upto);
+    home.pushers.happened(room, upto, &others);
     home.bell.ring_later(upto, Some(room.clone()), others);
 }

@@ -92,8 +92,7 @@ pub(super) async fn settings(
     }
     account_data::told(home, batch, pos, user);
     if new_rules {
-        let (home, user) = (home.clone(), user.to_owned());
-        batch.then(move |_| home.unread.judged_anew(&user));
+        push::judged_anew(home, batch, pos, user);
     }
     Ok(())
 }

@@ -128,7 +128,11 @@ const PLACES: [&str; 9] = [
     "m.room.encryption",
 ];
 
-async fn read(home: &Home, room: &Room, root: Root) -> Answer<Summary> {
+/// What the state `root` of `room` says about it.
+///
+/// # Errors
+/// If the database does not answer.
+pub(crate) async fn read(home: &Home, room: &Room, root: Root) -> Answer<Summary> {
     let mut ids: Vec<OwnedEventId> = Vec::with_capacity(PLACES.len());
     for place in PLACES {
         ids.extend(state::get(home, root, place, "").await?);

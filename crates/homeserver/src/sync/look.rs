@@ -46,11 +46,7 @@ impl Look {
     pub(super) async fn new(home: &Home, who: &Device, ask: &Ask, since: Option<Token>) -> Answer<Self> {
         // In this order: what is read after a position is complete up to it.
         let ephemeral = home.ephemera.serial();
-        let mut pos = home.db.upto();
-        let standings = memberships::of_user(home, who.user()).await?;
-        if standings.last_pos() > pos {
-            pos = published(home, standings.last_pos()).await?;
-        }
+        let (pos, standings) = settled(home, who.user()).await?;
         let since = since.map(|since| Token { ephemeral: home.ephemera.known(since.ephemeral), ..since });
         let remembers = ask.filter.remembers_members();
         let heard = since.filter(|_| !ask.full_state).map_or(0, |since| since.link);
@@ -112,6 +108,19 @@ impl Look {
             with_relations: after_gap,
             with_invite_state: false,
         }
+    }
+}
+
+/// A position up to which everything can be read, and where `user` stands in all rooms, complete up to it.
+///
+/// # Errors
+/// If the database does not answer.
+pub(crate) async fn settled(home: &Home, user: &UserId) -> Answer<(i64, Arc<Standings>)> {
+    let pos = home.db.upto();
+    let standings = memberships::of_user(home, user).await?;
+    match standings.last_pos() > pos {
+        true => Ok((published(home, standings.last_pos()).await?, standings)),
+        false => Ok((pos, standings)),
     }
 }
 

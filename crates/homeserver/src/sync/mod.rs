@@ -21,6 +21,7 @@ mod invited;
 mod joined;
 mod left;
 mod look;
+pub(crate) mod notifying;
 mod plan;
 mod presence;
 mod state;
@@ -43,6 +44,8 @@ use ruma::presence::PresenceState;
 
 pub use events::{EventsAsk, TIMEOUT_DEFAULT as EVENTS_TIMEOUT_DEFAULT, events};
 pub use filter::Filter;
+pub(crate) use look::settled;
+pub(crate) use plan::rooms_changed;
 
 use crate::{Home, refusal::Answer, rooms::show::Format, token::Token, who::Device};
 

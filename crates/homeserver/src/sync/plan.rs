@@ -2,10 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use ruma::UserId;
 use store::{account_data, members::Member};
 
 use super::look::Look;
-use crate::{refusal::Answer, rooms};
+use crate::{
+    Home,
+    refusal::Answer,
+    rooms::{self, memberships::Standings},
+};
 
 /// A room to tell of, by its place among the user's rooms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,19 +79,28 @@ async fn changed(look: &Look) -> Answer<BTreeSet<usize>> {
     };
     look.account_data.keys().filter(|room| **room != account_data::GLOBAL).for_each(|room| joined(*room));
     look.home.ephemera.typing_changed_after(serial).into_iter().for_each(&mut joined);
-    rooms_changed(look, since).await?.into_iter().for_each(joined);
+    rooms_changed(&look.home, look.user(), standings, since).await?.into_iter().for_each(joined);
     Ok(places)
 }
 
-/// The rooms in which something happened after `since`; perhaps others than the user's.
-async fn rooms_changed(look: &Look, since: i64) -> Answer<Vec<i64>> {
-    let memory: &rooms::Memory = &look.home.rooms;
+/// The rooms in which something happened after `since`; perhaps others than those of `user`, who stands
+/// in rooms as `standings` say.
+///
+/// # Errors
+/// If the database does not answer.
+pub(crate) async fn rooms_changed(
+    home: &Home,
+    user: &UserId,
+    standings: &Standings,
+    since: i64,
+) -> Answer<Vec<i64>> {
+    let memory: &rooms::Memory = &home.rooms;
     if since < memory.started() {
-        return Ok(store::rooms::changed(&look.home.db, look.user().as_str(), since).await?);
+        return Ok(store::rooms::changed(&home.db, user.as_str(), since).await?);
     }
-    if let Some(changed) = memory.changed_after(since, look.standings.len().max(8)) {
+    if let Some(changed) = memory.changed_after(since, standings.len().max(8)) {
         return Ok(changed);
     }
     let last_change = |room: i64| memory.last_change(room).is_some_and(|last| last > since);
-    Ok(look.standings.iter().map(|member| member.room).filter(|room| last_change(*room)).collect())
+    Ok(standings.iter().map(|member| member.room).filter(|room| last_change(*room)).collect())
 }

@@ -17,7 +17,11 @@ use rules::{
     power_levels::PowerLevels,
     push::{EventForPush, RoomForPush},
 };
-use ruma::{OwnedUserId, UserId, events::room::member::MembershipState};
+use ruma::{
+    OwnedUserId, UserId,
+    events::room::member::MembershipState,
+    push::{Action, Ruleset},
+};
 use store::members::Member;
 
 use super::write;
@@ -222,7 +226,12 @@ async fn anew(
 }
 
 /// Whether `event` is that with which `user` came into the room, who has nothing to catch up with then.
-async fn begins_stay(home: &Home, room: &Room, event: &TimelineEvent, user: &UserId) -> Answer<bool> {
+pub(super) async fn begins_stay(
+    home: &Home,
+    room: &Room,
+    event: &TimelineEvent,
+    user: &UserId,
+) -> Answer<bool> {
     let joins = |event: &TimelineEvent| membership_of(&event.event) == Ok(MembershipState::Join);
     if event.event.state_place() != Some(("m.room.member", user.as_str())) || !joins(event) {
         return Ok(false);
@@ -234,7 +243,7 @@ async fn begins_stay(home: &Home, room: &Room, event: &TimelineEvent, user: &Use
 }
 
 /// What decides whether an event notifies a user.
-struct Judge<'a> {
+pub(super) struct Judge<'a> {
     user: &'a UserId,
     settings: Arc<Settings>,
     levels: Option<PowerLevels>,
@@ -243,7 +252,14 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    async fn of(home: &Home, room: &Room, member: &'a Member, user: &'a UserId, upto: i64) -> Answer<Self> {
+    /// Of `user`, who stands in `room` as `member` says, by the state at the position `upto`.
+    pub(super) async fn of(
+        home: &Home,
+        room: &Room,
+        member: &'a Member,
+        user: &'a UserId,
+        upto: i64,
+    ) -> Answer<Self> {
         let root = timeline::root_at(home, room, upto).await?;
         let levels = match state::event(home, room, root, "m.room.create", "").await? {
             Some(create) => {
@@ -262,15 +278,25 @@ impl<'a> Judge<'a> {
     }
 
     fn judge(&self, event: &TimelineEvent) -> Counts {
-        let Some(power_levels) = &self.levels else { return Counts::default() };
+        let outcome = self.actions(event, None).map(rules::push::outcome).unwrap_or_default();
+        Counts { notify: outcome.notify.into(), highlight: outcome.highlight.into() }
+    }
+
+    /// What is to be done about an event; `first` are rules that go before those for all clients.
+    pub(super) fn actions<'r>(
+        &'r self,
+        event: &TimelineEvent,
+        first: Option<&'r Ruleset>,
+    ) -> Option<&'r [Action]> {
+        let power_levels = self.levels.as_ref()?;
         if self.settings.hides(&event.event) {
-            return Counts::default();
+            return None;
         }
         let room =
             RoomForPush { power_levels, member_count: self.member_count, display_name: self.display_name };
         let event = EventForPush::new(&event.event);
-        let outcome = rules::push::evaluate(&self.settings.push_rules, self.user, &event, &room);
-        Counts { notify: outcome.notify.into(), highlight: outcome.highlight.into() }
+        let mut rules = first.into_iter().chain([&*self.settings.push_rules]);
+        rules.find_map(|rules| rules::push::actions(rules, self.user, &event, &room))
     }
 }
 
@@ -328,6 +354,11 @@ impl Unread {
             }
         }
         Ok(())
+    }
+
+    /// Whether the user has read the event at `pos` in `thread`.
+    pub(super) fn covers(&self, pos: i64, thread: Option<&str>) -> bool {
+        self.reads.cover(pos, thread)
     }
 
     /// Of the whole room.
