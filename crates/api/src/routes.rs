@@ -13,10 +13,10 @@ use crate::{
     client::{
         account, account_data, admin, capabilities, create_room, delayed_events, devices, directory, filter,
         legacy::{rooms as old_rooms, sync as old_sync},
-        membership, messages, mutual_rooms, openid, presence, profile, public_rooms, push, pushers, receipts,
-        registration, relations, report_content, room_event, room_send, room_state, room_summary,
-        room_upgrade, session, sso, sync, third_party, threepids, typing, user_directory, versions, voip,
-        well_known,
+        membership, messages, mutual_rooms, notifications, openid, presence, profile, public_rooms, push,
+        pushers, receipts, registration, relations, report_content, room_event, room_send, room_state,
+        room_summary, room_upgrade, session, sso, sync, third_party, threepids, typing, user_directory,
+        versions, voip, well_known,
     },
     endpoint::{Endpoint, at, endpoint},
     pages::{address, front, login, register, stage},
@@ -237,6 +237,7 @@ fn other_modules() -> Vec<Endpoint> {
         // Push notifications
         at(Method::GET, &both!("pushers"), pushers::list),
         at(Method::POST, &both!("pushers/set"), pushers::set),
+        at(Method::GET, &both!("notifications"), notifications::list).costs(Search),
         at(Method::GET, &both!("pushrules/"), push::all_rules),
         at(Method::GET, &both!("pushrules/global/"), push::global_rules),
         at(Method::GET, &both!("pushrules/global/{kind}/{rule_id}"), push::rule),

@@ -11,6 +11,7 @@ pub mod home;
 pub mod lately;
 pub mod limits;
 pub mod mail;
+pub mod notifications;
 pub mod outgoing;
 pub mod presence;
 pub mod profiles;

@@ -13,6 +13,7 @@ pub mod legacy;
 pub mod membership;
 pub mod messages;
 pub mod mutual_rooms;
+pub mod notifications;
 pub mod openid;
 pub mod presence;
 pub mod profile;

@@ -31,6 +31,7 @@ mod mail;
 mod mailbox;
 mod moderation;
 mod mutual_rooms;
+mod notifications;
 mod oauth2;
 mod oauth2_provider;
 mod openapi;
