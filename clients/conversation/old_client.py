@@ -204,6 +204,9 @@ class OldClient:
     async def push_rules(self) -> dict:
         return await self.ask("GET", V1, "pushrules", "")
 
+    async def set_pusher(self, pusher: dict) -> None:
+        await self.ask("POST", V1, "pushers", "set", body=pusher)
+
     async def set_push_rule(self, kind: str, rule_id: str, rule: dict) -> None:
         await self.ask("PUT", V1, "pushrules", "global", kind, rule_id, body=rule)
 

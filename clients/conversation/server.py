@@ -23,6 +23,8 @@ enabled = true
 guests = true
 [limits]
 enabled = false
+[push]
+allowed_gateways = ["127.0.0.1"]
 """
 
 
