@@ -11,4 +11,5 @@ mod kill;
 mod outage;
 mod person;
 mod place;
+mod pushing;
 mod verify;

@@ -53,7 +53,8 @@ impl Place {
         let address = self.base.trim_start_matches("http://");
         let text = format!(
             "data_dir = {data:?}\n[listen]\nclient = {address:?}\n[database]\nurl = {url:?}\n\
-             [registration]\nenabled = true\n[limits]\nenabled = false\n"
+             [registration]\nenabled = true\n[limits]\nenabled = false\n\
+             [push]\nallowed_gateways = [\"127.0.0.1\"]\n"
         );
         fs::write(self.path(name), text).expect("the configuration is written");
     }
