@@ -5,6 +5,11 @@
 //! costs what differs. The shape follows from the entries alone: the order in which they were put
 //! in does not matter.
 //!
+//! A name begins with the era in which the node was made, a number that only grows. The nodes of one
+//! time lie side by side in the database then, and a change of state touches one of its pages where
+//! it would touch one or two for every node. States that came to be the same way share all their
+//! nodes; the same state made at two times may have two names.
+//!
 //! The functions here do no I/O. They look nodes up through a closure; where one is not at hand they
 //! answer [`Missing`] with the names of all the nodes that they know they need, and the caller
 //! loads those and asks again. A tree of `n` entries takes at most `log16(n) + 1` rounds.
@@ -13,8 +18,11 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use ruma::{EventId, OwnedEventId};
 
-/// Bytes of a node's name. 160 bits: finding two nodes with one name takes 2^80 work.
-const NAME_BYTES: usize = 20;
+/// Bytes of a node's name that tell when it was made.
+const ERA_BYTES: usize = 5;
+
+/// Bytes of a node's name: the rest is the hash. 160 bits: finding two nodes with one name takes 2^80 work.
+const NAME_BYTES: usize = ERA_BYTES + 20;
 
 /// Entries that a leaf holds before it becomes a branch.
 const LEAF_ENTRIES_MAX: usize = 16;
@@ -39,11 +47,35 @@ impl Root {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// The name of a node with these stored bytes that is made in `era`.
+    fn of(bytes: &[u8], era: u64) -> Self {
+        let mut name = [0; NAME_BYTES];
+        let (made, hash) = name.split_at_mut(ERA_BYTES);
+        made.copy_from_slice(&era.to_be_bytes()[8 - ERA_BYTES..]);
+        hash.copy_from_slice(&blake3::hash(bytes).as_bytes()[..NAME_BYTES - ERA_BYTES]);
+        Root(name)
+    }
+
+    /// Whether it is a name of the node with these stored bytes.
+    pub fn names(&self, bytes: &[u8]) -> bool {
+        blake3::hash(bytes).as_bytes()[..NAME_BYTES - ERA_BYTES] == self.0[ERA_BYTES..]
+    }
+
+    /// When it was made.
+    pub fn era(&self) -> u64 {
+        self.0[..ERA_BYTES].iter().fold(0, |era, byte| era << 8 | u64::from(*byte))
+    }
+
+    /// The beginning of the hash: enough to tell the nodes of one database apart.
+    pub fn mark(&self) -> u64 {
+        self.0[ERA_BYTES..][..8].iter().fold(0, |mark, byte| mark << 8 | u64::from(*byte))
+    }
 }
 
 impl fmt::Debug for Root {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[..6].iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+        self.0[..ERA_BYTES + 6].iter().try_for_each(|byte| write!(out, "{byte:02x}"))
     }
 }
 
@@ -87,13 +119,6 @@ const TAG_LEAF: u8 = 0;
 const TAG_BRANCH: u8 = 1;
 
 impl Node {
-    /// The name of the node with these stored bytes.
-    pub fn name_of(bytes: &[u8]) -> Root {
-        let mut name = [0; NAME_BYTES];
-        name.copy_from_slice(&blake3::hash(bytes).as_bytes()[..NAME_BYTES]);
-        Root(name)
-    }
-
     /// The bytes for storage.
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {
@@ -174,7 +199,18 @@ pub struct Grown {
     /// The new state.
     pub root: Root,
     /// The nodes that were not in the old tree.
-    pub nodes: Vec<(Root, Arc<Node>)>,
+    pub nodes: Vec<NewNode>,
+}
+
+/// A node that came to be.
+#[derive(Debug)]
+pub struct NewNode {
+    /// Its name.
+    pub name: Root,
+    /// What it is.
+    pub node: Arc<Node>,
+    /// Its bytes for storage.
+    pub bytes: Vec<u8>,
 }
 
 /// A place where two states differ.
@@ -242,62 +278,81 @@ pub fn get(
     Ok(None)
 }
 
-/// The state `root` with `changes` put in, each in the place of what stood at its key.
+/// The state `root` with `changes` put in, each in the place of what stood at its key. New nodes are
+/// made in `era`, of which the lower 40 bits count.
 ///
 /// # Errors
 /// [`Missing`] if a node on the way is not at hand.
 pub fn put(
     root: Root,
     changes: Vec<Entry>,
+    era: u64,
     nodes: impl Fn(&Root) -> Option<Arc<Node>>,
 ) -> Result<Grown, Missing> {
-    let mut grown = Vec::new();
+    let mut growing = Growing { era, nodes, grown: Vec::new() };
     let changes = changes.into_iter().map(|entry| (entry.path(), entry)).collect();
-    let root = put_below((root != Root::EMPTY).then_some(root), changes, 0, &nodes, &mut grown)?;
-    Ok(Grown { root: root.unwrap_or(Root::EMPTY), nodes: grown })
+    let root = growing.put_below((root != Root::EMPTY).then_some(root), changes, 0)?;
+    Ok(Grown { root: root.unwrap_or(Root::EMPTY), nodes: growing.grown })
 }
 
-fn put_below(
-    at: Option<Root>,
-    changes: Vec<(Path, Entry)>,
-    depth: usize,
-    nodes: &impl Fn(&Root) -> Option<Arc<Node>>,
-    grown: &mut Vec<(Root, Arc<Node>)>,
-) -> Result<Option<Root>, Missing> {
-    if changes.is_empty() {
-        return Ok(at);
-    }
-    let node = match at {
-        Some(name) => Some(nodes(&name).ok_or_else(|| Missing(vec![name]))?),
-        None => None,
-    };
-    let node = match node.as_deref() {
-        Some(Node::Branch(children)) => put_in_branch(*children, changes, depth, nodes, grown)?,
-        Some(Node::Leaf(entries)) => leaf_or_branch(merged(entries, changes), depth, nodes, grown)?,
-        None => leaf_or_branch(merged(&[], changes), depth, nodes, grown)?,
-    };
-    let name = Node::name_of(&node.to_bytes());
-    if Some(name) != at {
-        grown.push((name, Arc::new(node)));
-    }
-    Ok(Some(name))
+/// A tree into which changes are put.
+struct Growing<F> {
+    era: u64,
+    nodes: F,
+    grown: Vec<NewNode>,
 }
 
-fn put_in_branch(
-    mut children: [Option<Root>; 16],
-    changes: Vec<(Path, Entry)>,
-    depth: usize,
-    nodes: &impl Fn(&Root) -> Option<Arc<Node>>,
-    grown: &mut Vec<(Root, Arc<Node>)>,
-) -> Result<Node, Missing> {
-    let mut below: [Vec<(Path, Entry)>; 16] = Default::default();
-    for (path, entry) in changes {
-        below[path.nibble(depth)].push((path, entry));
+impl<F: Fn(&Root) -> Option<Arc<Node>>> Growing<F> {
+    fn put_below(
+        &mut self,
+        at: Option<Root>,
+        changes: Vec<(Path, Entry)>,
+        depth: usize,
+    ) -> Result<Option<Root>, Missing> {
+        if changes.is_empty() {
+            return Ok(at);
+        }
+        let node = match at {
+            Some(name) => Some((self.nodes)(&name).ok_or_else(|| Missing(vec![name]))?),
+            None => None,
+        };
+        let node = match node.as_deref() {
+            Some(Node::Branch(children)) => self.put_in_branch(*children, changes, depth)?,
+            Some(Node::Leaf(entries)) => self.leaf_or_branch(merged(entries, changes), depth)?,
+            None => self.leaf_or_branch(merged(&[], changes), depth)?,
+        };
+        let bytes = node.to_bytes();
+        if at.is_some_and(|name| name.names(&bytes)) {
+            return Ok(at);
+        }
+        let name = Root::of(&bytes, self.era);
+        self.grown.push(NewNode { name, node: Arc::new(node), bytes });
+        Ok(Some(name))
     }
-    for (child, changes) in children.iter_mut().zip(below) {
-        *child = put_below(*child, changes, depth + 1, nodes, grown)?;
+
+    fn put_in_branch(
+        &mut self,
+        mut children: [Option<Root>; 16],
+        changes: Vec<(Path, Entry)>,
+        depth: usize,
+    ) -> Result<Node, Missing> {
+        let mut below: [Vec<(Path, Entry)>; 16] = Default::default();
+        for (path, entry) in changes {
+            below[path.nibble(depth)].push((path, entry));
+        }
+        for (child, changes) in children.iter_mut().zip(below) {
+            *child = self.put_below(*child, changes, depth + 1)?;
+        }
+        Ok(Node::Branch(children))
     }
-    Ok(Node::Branch(children))
+
+    fn leaf_or_branch(&mut self, entries: Vec<Entry>, depth: usize) -> Result<Node, Missing> {
+        if entries.len() > LEAF_ENTRIES_MAX && depth < DEPTH_MAX {
+            let entries = entries.into_iter().map(|entry| (entry.path(), entry)).collect();
+            return self.put_in_branch([None; 16], entries, depth);
+        }
+        Ok(Node::Leaf(entries))
+    }
 }
 
 /// The entries with the changes in their places, in order.
@@ -311,19 +366,6 @@ fn merged(entries: &[Entry], changes: Vec<(Path, Entry)>) -> Vec<Entry> {
     at.into_iter()
         .map(|((event_type, state_key), event_id)| Entry { event_type, state_key, event_id })
         .collect()
-}
-
-fn leaf_or_branch(
-    entries: Vec<Entry>,
-    depth: usize,
-    nodes: &impl Fn(&Root) -> Option<Arc<Node>>,
-    grown: &mut Vec<(Root, Arc<Node>)>,
-) -> Result<Node, Missing> {
-    if entries.len() > LEAF_ENTRIES_MAX && depth < DEPTH_MAX {
-        let entries = entries.into_iter().map(|entry| (entry.path(), entry)).collect();
-        return put_in_branch([None; 16], entries, depth, nodes, grown);
-    }
-    Ok(Node::Leaf(entries))
 }
 
 /// All the entries of the state `root` whose event type `wanted` accepts.

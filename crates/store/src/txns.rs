@@ -7,7 +7,7 @@
 use crate::{Batch, Db, PosRef, Result};
 
 /// Transactions that are forgotten in one batch, so that writers do not wait for long.
-pub const FORGOTTEN_AT_ONCE: i64 = 2_000;
+const FORGOTTEN_AT_ONCE: i64 = 2_000;
 
 /// Bytes of the hash of a user, and of a device.
 const OWNER_BYTES: usize = 8;
@@ -72,16 +72,20 @@ pub fn forget_of_user(batch: &mut Batch, user_id: &str, keep: Option<&str>) {
     );
 }
 
-/// Whether there are transactions from before `before_ms`.
-pub async fn any_before(db: &Db, before_ms: i64) -> Result<bool> {
-    let found = "SELECT pos FROM txn WHERE created_ts < $1 LIMIT 1";
-    Ok(db.row::<(i64,)>(found, &[before_ms.into()]).await?.is_some())
+/// Where in the order of keys the old transactions end that one batch is to forget: those after `since`
+/// (nothing: from the first on) and from before `before_ms`, at most [`FORGOTTEN_AT_ONCE`]. There is no
+/// index of their ages, which every message would have to write; this reads through the table.
+pub async fn old_until(db: &Db, since: &[u8], before_ms: i64) -> Result<Option<Vec<u8>>> {
+    let sql = "SELECT txn FROM txn WHERE txn > $1 AND created_ts < $2 ORDER BY txn LIMIT $3";
+    let old: Vec<(Vec<u8>,)> =
+        db.scan(sql, &[since.into(), before_ms.into(), FORGOTTEN_AT_ONCE.into()]).await?;
+    Ok(old.into_iter().next_back().map(|(key,)| key))
 }
 
-/// Forgets transactions from before `before_ms`, at most [`FORGOTTEN_AT_ONCE`].
-pub fn forget_before(batch: &mut Batch, before_ms: i64) {
+/// Forgets the transactions after `since`, up to `until`, that are from before `before_ms`.
+pub fn forget_before(batch: &mut Batch, (since, until): (&[u8], &[u8]), before_ms: i64) {
     batch.run(
-        "DELETE FROM txn WHERE txn IN (SELECT txn FROM txn WHERE created_ts < $1 LIMIT $2)",
-        vec![before_ms.into(), FORGOTTEN_AT_ONCE.into()],
+        "DELETE FROM txn WHERE txn > $1 AND txn <= $2 AND created_ts < $3",
+        vec![since.to_vec().into(), until.to_vec().into(), before_ms.into()],
     );
 }

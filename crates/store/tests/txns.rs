@@ -4,7 +4,7 @@ use store::{
     Batch, Db, Error, PosRef, Result,
     events::{self, NewEvent},
     rooms, testing,
-    txns::{self, FORGOTTEN_AT_ONCE, Key},
+    txns::{self, Key},
 };
 
 const ALICE: &str = "@alice:a.test";
@@ -102,18 +102,20 @@ async fn old_transactions_are_forgotten_in_portions() -> Result<()> {
         let keys = fill(&db).await?;
         let mut batch = Batch::new();
         let pos = event(&mut batch, "$old");
-        for n in 0..=FORGOTTEN_AT_ONCE {
+        for n in 0..2_001 {
             txns::claim(&mut batch, Key::of(ALICE, "C", &format!("send/{n}")), pos, 500);
         }
         db.commit(batch).await?;
-        let mut portions = 0;
-        while txns::any_before(&db, 1_000).await? {
+        let (mut portions, mut since) = (0, Vec::new());
+        while let Some(until) = txns::old_until(&db, &since, 1_000).await? {
             let mut batch = Batch::new();
-            txns::forget_before(&mut batch, 1_000);
+            txns::forget_before(&mut batch, (&since, &until), 1_000);
             db.commit(batch).await?;
+            since = until;
             portions += 1;
         }
         assert_eq!(portions, 2);
+        assert_eq!(txns::old_until(&db, &[], 1_000).await?, None);
         assert_eq!(known(&db, keys).await?, [true; 3]);
         Ok(())
     })

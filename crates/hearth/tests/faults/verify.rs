@@ -78,10 +78,10 @@ async fn everything_that_is_damaged_is_named() {
         ),
         (format!("DELETE FROM event WHERE event_id = {MESSAGE}"), "the room has a hole"),
         (
-            format!("UPDATE event SET state_root = zeroblob(20) WHERE event_id = {MESSAGE}"),
+            format!("UPDATE event SET state_root = zeroblob(25) WHERE event_id = {MESSAGE}"),
             "is another than before",
         ),
-        (format!("UPDATE event SET state_root = zeroblob(20) WHERE event_id = {TOPIC}"), "make"),
+        (format!("UPDATE event SET state_root = zeroblob(25) WHERE event_id = {TOPIC}"), "make"),
         (format!("UPDATE event SET replaces = '$other' WHERE event_id = {TOPIC}"), "as replacing $other"),
         (
             "UPDATE event SET redacted_by = '$other' WHERE redacted_by IS NOT NULL".into(),
@@ -98,7 +98,7 @@ async fn everything_that_is_damaged_is_named() {
         ("DELETE FROM membership WHERE user_id LIKE '@bob%'".into(), "has no such membership"),
         ("UPDATE stream SET pos = pos - 1".into(), "would be given out again"),
         ("DELETE FROM stream".into(), "stream"),
-        ("INSERT INTO state_node VALUES (zeroblob(20), x'00')".into(), "is not what its name says"),
+        ("INSERT INTO state_node VALUES (zeroblob(25), x'00')".into(), "is not what its name says"),
         ("UPDATE state_node SET bytes = x'00'".into(), "is not what its name says"),
         ("DELETE FROM state_node".into(), "is not there"),
         (
@@ -114,7 +114,7 @@ async fn everything_that_is_damaged_is_named() {
         let said = found_after(&place, &sql);
         assert!(said.contains(wanted), "after {sql}: {said}");
     }
-    let orphan = "INSERT INTO state_node SELECT x'41be82bf4e3f3e5bd6ad5bf06d1fe23ca4bf3d27', x'00'";
+    let orphan = "INSERT INTO state_node SELECT x'000000000141be82bf4e3f3e5bd6ad5bf06d1fe23ca4bf3d27', x'00'";
     assert!(found_after(&place, orphan).contains("belong to no event"));
 }
 

@@ -44,10 +44,13 @@ pub async fn sweep(home: &Home) -> Answer<()> {
     store::tokens::sweep(&mut batch, now_ms - EXPIRED_KEPT_MS);
     rooms::delayed_events::sweep(&mut batch, now_ms);
     home.db.commit(batch).await?;
-    while store::txns::any_before(&home.db, now_ms - TXN_KEPT_MS).await? {
+    let before_ms = now_ms - TXN_KEPT_MS;
+    let mut since = Vec::new();
+    while let Some(until) = store::txns::old_until(&home.db, &since, before_ms).await? {
         let mut batch = Batch::new();
-        store::txns::forget_before(&mut batch, now_ms - TXN_KEPT_MS);
+        store::txns::forget_before(&mut batch, (&since, &until), before_ms);
         home.db.commit(batch).await?;
+        since = until;
     }
     Ok(())
 }

@@ -361,10 +361,11 @@ impl Chain {
         let mut root = self.head.root;
         if let Some(state_key) = event.state_key() {
             let change = Entry::new(event.event_type(), state_key, &event_id);
-            let grown = state::put(&self.home, root, vec![change]).await?;
+            let era = self.home.db.upto().unsigned_abs();
+            let grown = state::put(&self.home, root, vec![change], era).await?;
             root = grown.root;
-            for (name, node) in grown.nodes {
-                store::state::put(&mut self.batch, name.as_bytes(), node.to_bytes());
+            for new in grown.nodes {
+                store::state::put(&mut self.batch, new.name.as_bytes(), new.bytes);
             }
         }
         let pos = match (&mut self.place, self.head.extremities.is_empty()) {

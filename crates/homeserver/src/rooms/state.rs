@@ -85,14 +85,15 @@ pub async fn diff(home: &Home, before: Root, after: Root) -> Answer<Vec<Change>>
     with_nodes(home, |nodes| state_tree::diff(before, after, nodes)).await
 }
 
-/// The state `root` with `changes`; the new nodes are in memory afterwards, and yet to be stored.
+/// The state `root` with `changes`, made in `era`; the new nodes are in memory afterwards, and yet to be
+/// stored.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn put(home: &Home, root: Root, changes: Vec<Entry>) -> Answer<Grown> {
-    let grown = with_nodes(home, |nodes| state_tree::put(root, changes.clone(), nodes)).await?;
-    for (name, node) in &grown.nodes {
-        home.rooms.nodes.insert(*name, node.clone());
+pub async fn put(home: &Home, root: Root, changes: Vec<Entry>, era: u64) -> Answer<Grown> {
+    let grown = with_nodes(home, |nodes| state_tree::put(root, changes.clone(), era, nodes)).await?;
+    for new in &grown.nodes {
+        home.rooms.nodes.insert(new.name, new.node.clone());
     }
     Ok(grown)
 }

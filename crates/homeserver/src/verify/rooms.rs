@@ -10,7 +10,7 @@ use ruma::{EventId, OwnedEventId, RoomVersionId, room_version_rules::RoomVersion
 use serde::Deserialize;
 use store::{rooms::StoredRoom, verify::WholeEvent};
 
-use super::{PAGE, Step, Verify, state::mark};
+use super::{PAGE, Step, Verify};
 use crate::{refusal::Answer, rooms::state as trees};
 
 /// Every way to stand in a room.
@@ -179,7 +179,7 @@ impl Walk<'_> {
         };
         let replaced = trees::get(verify.home, before, event_type, state_key).await;
         let entry = Entry::new(event_type, state_key, event.event_id());
-        let grown = trees::put(verify.home, before, vec![entry]).await;
+        let grown = trees::put(verify.home, before, vec![entry], root.era()).await;
         let (replaced, grown) = match (replaced, grown) {
             (Ok(replaced), Ok(grown)) => (replaced, grown),
             (Err(refusal), _) | (_, Err(refusal)) if refusal.status == 500 => {
@@ -200,8 +200,8 @@ impl Walk<'_> {
             let (says, is) = (of(stored.replaces.as_deref()), of(replaced.as_ref().map(|id| id.as_str())));
             verify.find(format!("{id} is stored as replacing {says}, but it replaces {is}"));
         }
-        for (name, _) in &grown.nodes {
-            if verify.needed.insert(mark(name))
+        for name in grown.nodes.iter().map(|new| new.name) {
+            if verify.needed.insert(name.mark())
                 && store::state::get(&verify.home.db, name.as_bytes()).await?.is_none()
             {
                 verify.find(format!("the state node {name:?} of {id} is not there"));

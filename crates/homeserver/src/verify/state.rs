@@ -5,13 +5,6 @@ use rules::state_tree::{Node, Root};
 use super::{PAGE, Step, Verify};
 use crate::refusal::Answer;
 
-/// The beginning of a node's name: enough to tell the nodes of one database apart.
-pub(super) fn mark(name: &Root) -> u64 {
-    let mut beginning = [0; 8];
-    beginning.copy_from_slice(&name.as_bytes()[..8]);
-    u64::from_be_bytes(beginning)
-}
-
 /// Looks at every node. Which ones are needed is known once all events were looked at.
 pub(super) async fn verify(verify: &mut Verify<'_>, total: u64) -> Answer<()> {
     let mut since = Vec::new();
@@ -25,10 +18,10 @@ pub(super) async fn verify(verify: &mut Verify<'_>, total: u64) -> Answer<()> {
             verify.report.nodes += 1;
             match Root::from_bytes(&name) {
                 Some(name) => {
-                    if Node::name_of(&bytes) != name || Node::from_bytes(&bytes).is_none() {
+                    if !name.names(&bytes) || Node::from_bytes(&bytes).is_none() {
                         verify.find(format!("the state node {name:?} is not what its name says"));
                     }
-                    if !verify.needed.contains(&mark(&name)) {
+                    if !verify.needed.contains(&name.mark()) {
                         unneeded += 1;
                     }
                 }

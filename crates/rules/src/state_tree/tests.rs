@@ -16,15 +16,20 @@ impl Kept {
     }
 
     fn put(&mut self, root: Root, changes: Vec<Entry>) -> Root {
-        let grown = put(root, changes, |name| self.node(name)).expect("every node is kept");
-        for (name, node) in grown.nodes {
-            let bytes = node.to_bytes();
-            assert_eq!(Node::name_of(&bytes), name);
+        self.put_in(ERA, root, changes)
+    }
+
+    fn put_in(&mut self, era: u64, root: Root, changes: Vec<Entry>) -> Root {
+        let grown = put(root, changes, era, |name| self.node(name)).expect("every node is kept");
+        for NewNode { name, bytes, .. } in grown.nodes {
+            assert!(name.names(&bytes));
             self.nodes.insert(name, Arc::new(Node::from_bytes(&bytes).expect("a stored node reads")));
         }
         grown.root
     }
 }
+
+const ERA: u64 = 7;
 
 fn entry(key: u16, event: u16) -> Entry {
     let event_type = if key.is_multiple_of(3) { "m.room.member" } else { "org.example.thing" };
@@ -108,8 +113,8 @@ fn a_change_in_a_room_of_fifty_thousand_members_writes_under_three_kilobytes() {
     let root = kept.put(Root::EMPTY, members.collect());
     let event_id = EventId::parse(format!("${:043}", 77_777)).expect("an event id");
     let change = vec![Entry::new("m.room.member", "@user4711:example.org", &event_id)];
-    let grown = put(root, change, |name| kept.node(name)).expect("every node is kept");
-    let bytes: usize = grown.nodes.iter().map(|(_, node)| node.to_bytes().len()).sum();
+    let grown = put(root, change, ERA, |name| kept.node(name)).expect("every node is kept");
+    let bytes: usize = grown.nodes.iter().map(|new| new.bytes.len()).sum();
     assert!(bytes < 3_000, "{bytes} bytes in {} nodes", grown.nodes.len());
 }
 
@@ -120,4 +125,20 @@ fn what_is_not_at_hand_is_asked_for() {
     assert_eq!(get(root, "m.room.member", "@user3:example.org", |_| None), Err(Missing(vec![root])));
     let children = entries(root, |_| true, |name| (*name == root).then(|| kept.node(name)).flatten());
     assert!(matches!(children, Err(Missing(names)) if names.len() > 8));
+}
+
+#[test]
+fn the_nodes_of_one_time_lie_side_by_side_behind_all_that_were_there() {
+    let mut kept = Kept::default();
+    let root = kept.put_in(255, Root::EMPTY, (0..100).map(|key| entry(key, key)).collect());
+    let grown = put(root, vec![entry(3, 200)], 256, |name| kept.node(name)).expect("every node is kept");
+    assert!(grown.nodes.len() > 1);
+    assert!(grown.nodes.iter().all(|new| kept.nodes.keys().all(|old| *old < new.name)));
+}
+
+#[test]
+fn what_is_there_already_makes_no_node_at_a_later_time_either() {
+    let mut kept = Kept::default();
+    let root = kept.put_in(1, Root::EMPTY, (0..100).map(|key| entry(key, key)).collect());
+    assert_eq!(kept.put_in(2, root, vec![entry(3, 3)]), root);
 }

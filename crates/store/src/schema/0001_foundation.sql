@@ -154,7 +154,6 @@ CREATE TABLE txn (
     pos        BIGINT NOT NULL,                    -- of the event
     created_ts BIGINT NOT NULL
 ) /* WITHOUT ROWID */;
-CREATE INDEX txn_created ON txn (created_ts);
 
 -- Rooms ---------------------------------------------------------------------------------------
 
@@ -168,7 +167,7 @@ CREATE TABLE room (
     invited  BIGINT NOT NULL,
     last_pos BIGINT NOT NULL                       -- of whatever happened in it last
 );
-CREATE INDEX room_public ON room (public, joined, room);
+CREATE INDEX room_public ON room (joined, room) WHERE public = TRUE;
 
 CREATE TABLE event (
     pos              BIGINT PRIMARY KEY,
@@ -191,10 +190,11 @@ CREATE TABLE event (
 CREATE INDEX event_room ON event (room, pos);
 CREATE INDEX event_room_ts ON event (room, origin_server_ts, pos);
 
+-- Names grow with time. With a rowid, for SQLite appends to a table without touching the pages before.
 CREATE TABLE state_node (
     name  BYTEA NOT NULL PRIMARY KEY,
     bytes BYTEA NOT NULL
-) /* WITHOUT ROWID */;
+);
 
 -- Where every user stands in every room, by the room's current state.
 CREATE TABLE membership (
