@@ -6,6 +6,8 @@
 //! socket, and there are never more than [`CONNECTIONS_MAX`] of them (less if the operating system
 //! gives fewer file descriptors).
 
+mod at_once;
+
 use std::{
     io,
     net::SocketAddr,
@@ -18,6 +20,7 @@ use std::{
 };
 
 use api::caller::PeerAddress;
+use at_once::AtOnce;
 use axum::Router;
 use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
@@ -207,7 +210,7 @@ async fn converse(
     let service = service_fn(move |request| answer(router.clone(), request, peer, counted.clone()));
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
-        ended = connection.as_mut() => return log_end(ended),
+        ended = AtOnce::new(connection.as_mut()) => return log_end(ended),
         _ = stop.wait_for(|stop| *stop) => {}
         neglected = neglect(&requests, patience) => if neglected { return },
     }

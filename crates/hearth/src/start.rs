@@ -233,9 +233,9 @@ fn open_door(
     Door::open(address, router, connections_max).map_err(|error| Failure::Listen { key, address, error })
 }
 
-/// Wakes those who wait when what they wait for has been written.
+/// Wakes those who wait for what has been written.
 async fn ring(home: Home) {
-    bell::ringing(&home.bell, &home.db).await;
+    bell::ringing(&home.bell).await;
 }
 
 /// Writes when devices were seen.

@@ -120,13 +120,13 @@ fn object(json: &[u8]) -> Answer<String> {
 
 /// Lets the syncs of `user` know of account data that the batch sets at `pos`.
 pub fn told(home: &Home, batch: &mut Batch, pos: store::PosRef, user: &UserId) {
-    let (home, user) = (home.clone(), user.to_owned());
+    let (home_then, user_then) = (home.clone(), user.to_owned());
     batch.then(move |at| {
-        let pos = at.at(pos);
-        home.lately_account_data.note(&*user, pos);
-        home.settings.changed(&user);
-        home.bell.ring_later(pos, None, vec![user]);
+        home_then.lately_account_data.note(&*user_then, at.at(pos));
+        home_then.settings.changed(&user_then);
     });
+    let (home, user) = (home.clone(), user.to_owned());
+    batch.once_published(move |_| home.bell.ring_soon(None, vec![user]));
 }
 
 /// The content of m.direct with the room `new` wherever it names `old`; `None` if that changes nothing.

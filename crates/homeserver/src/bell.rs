@@ -2,14 +2,20 @@
 //!
 //! A long poll costs one entry here while it waits, nothing when it does not. What the bell tells is
 //! only that something happened; the woken one looks for itself, from its own position on. The writer
-//! orders a ring before a position is published ([`Bell::ring_later`]), and [`ringing`] sounds it after.
+//! orders a ring once a position is published ([`Bell::ring_soon`]), and [`ringing`] sounds it: a large
+//! room takes a while, and the writer has other things to do.
 
-use std::{hash::Hash, sync::Arc};
+use std::{
+    hash::Hash,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering, fence},
+    },
+};
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use ruma::{OwnedUserId, UserId};
-use store::Db;
 use tokio::sync::{Notify, futures::OwnedNotified, mpsc};
 
 use crate::rooms::Room;
@@ -18,6 +24,7 @@ use crate::rooms::Room;
 pub struct Bell {
     waiting: DashMap<OwnedUserId, Waiting>,
     looking_in: DashMap<i64, Waiting>,
+    listeners: AtomicUsize,
     orders: mpsc::UnboundedSender<Order>,
     to_ring: Mutex<Option<mpsc::UnboundedReceiver<Order>>>,
 }
@@ -30,8 +37,6 @@ struct Waiting {
 
 /// A ring to come.
 struct Order {
-    /// The position that must be published first.
-    pos: i64,
     /// All members of this server in a room.
     room: Option<Arc<Room>>,
     /// Further users.
@@ -44,6 +49,7 @@ impl Default for Bell {
         Bell {
             waiting: DashMap::new(),
             looking_in: DashMap::new(),
+            listeners: AtomicUsize::new(0),
             orders,
             to_ring: Mutex::new(Some(to_ring)),
         }
@@ -54,6 +60,7 @@ impl Bell {
     /// Begins to listen for what concerns `user`. Whatever rings from now on is heard by the next
     /// [`Ear::sound`], so look at the stream only after taking one.
     pub fn listen<'a>(&'a self, user: &UserId) -> Ear<'a> {
+        self.begins();
         let mut waiting = self.waiting.entry(user.to_owned()).or_default();
         waiting.listeners += 1;
         Ear { bell: self, whose: Whose::User(user.to_owned()), sound: waiting.sound.clone() }
@@ -62,6 +69,7 @@ impl Bell {
     /// Begins to listen for what happens in the room with the key `room`, for who looks in without being
     /// a member.
     pub fn listen_in(&self, room: i64) -> Ear<'_> {
+        self.begins();
         let mut waiting = self.looking_in.entry(room).or_default();
         waiting.listeners += 1;
         Ear { bell: self, whose: Whose::Room(room), sound: waiting.sound.clone() }
@@ -74,10 +82,20 @@ impl Bell {
         }
     }
 
-    /// Orders a ring for the members of `room` and for `users` once `pos` is published.
-    pub fn ring_later(&self, pos: i64, room: Option<Arc<Room>>, users: Vec<OwnedUserId>) {
-        // The ringer ends only with the server.
-        let _ = self.orders.send(Order { pos, room, users });
+    /// Somebody more listens, before they look at the stream.
+    fn begins(&self) {
+        self.listeners.fetch_add(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Has the members of `room` and `users` woken. To be called once what they are to find is published:
+    /// where nobody listens nothing is done, for who begins to listen now finds it without being woken.
+    pub fn ring_soon(&self, room: Option<Arc<Room>>, users: Vec<OwnedUserId>) {
+        fence(Ordering::SeqCst);
+        if self.listeners() > 0 {
+            // The ringer ends only with the server.
+            let _ = self.orders.send(Order { room, users });
+        }
     }
 
     /// Wakes the members of a room and who looks in; goes through whichever are fewer, the members or all
@@ -103,20 +121,15 @@ impl Bell {
 
     /// How many wait.
     pub fn listeners(&self) -> usize {
-        let members: usize = self.waiting.iter().map(|waiting| waiting.listeners).sum();
-        members + self.looking_in.iter().map(|waiting| waiting.listeners).sum::<usize>()
+        self.listeners.load(Ordering::Relaxed)
     }
 }
 
-/// Rings what was ordered, each once its position is published. A background loop: runs until the
-/// database closes. A second call at the same time does nothing.
-pub async fn ringing(bell: &Bell, db: &Db) {
+/// Rings what was ordered. A background loop: runs as long as the server. A second call at the same time
+/// does nothing.
+pub async fn ringing(bell: &Bell) {
     let Some(mut orders) = bell.to_ring.lock().take() else { return };
-    let mut published = db.follow();
-    while let Some(Order { pos, room, users }) = orders.recv().await {
-        if published.wait_for(|upto| *upto >= pos).await.is_err() {
-            return;
-        }
+    while let Some(Order { room, users }) = orders.recv().await {
         users.iter().for_each(|user| bell.ring(user));
         if let Some(room) = room {
             bell.ring_room(&room);
@@ -146,6 +159,7 @@ impl Ear<'_> {
 
 impl Drop for Ear<'_> {
     fn drop(&mut self) {
+        self.bell.listeners.fetch_sub(1, Ordering::Relaxed);
         match &self.whose {
             Whose::User(user) => leave(&self.bell.waiting, user),
             Whose::Room(room) => leave(&self.bell.looking_in, room),

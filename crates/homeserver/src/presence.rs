@@ -280,7 +280,7 @@ async fn tell(home: &Home, changed: &[(OwnedUserId, Presence)]) -> Answer<()> {
     for key in keys {
         let room = rooms::find_by_key(home, key).await?;
         if room.with_joined_here(HashSet::len) <= CARRYING_MEMBERS_MAX {
-            home.bell.ring_later(0, Some(room), Vec::new());
+            home.bell.ring_soon(Some(room), Vec::new());
         }
     }
     home.db.commit(batch).await?;

@@ -112,20 +112,21 @@ async fn keep(
     } else {
         store::rooms::touch(&mut batch, room.key, pos);
     }
-    let (home_then, user) = (home.clone(), who.user_id.clone());
+    let (home_then, user_then, key) = (home.clone(), who.user_id.clone(), room.key);
     batch.then(move |at| {
         let (home, pos) = (home_then, at.at(pos));
         if kind == Kind::FullyRead {
-            home.lately_account_data.note(&*user, pos);
+            home.lately_account_data.note(&*user_then, pos);
         } else {
-            home.lately_receipts.note(room.key, pos);
-            home.unread.read(&user, room.key);
-            home.pushers.read(&user, pos);
-            home.rooms.changed(room.key, pos);
+            home.lately_receipts.note(key, pos);
+            home.unread.read(&user_then, key);
+            home.pushers.read(&user_then, pos);
+            home.rooms.changed(key, pos);
         }
-        let told = (kind == Kind::Read).then(|| room.clone());
-        home.bell.ring_later(pos, told, vec![user]);
     });
+    let (home_then, user) = (home.clone(), who.user_id.clone());
+    let told = (kind == Kind::Read).then_some(room);
+    batch.once_published(move |_| home_then.bell.ring_soon(told, vec![user]));
     home.db.commit(batch).await.map(drop)
 }
 

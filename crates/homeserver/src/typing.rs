@@ -42,7 +42,7 @@ pub async fn set(
         home.clock.now_ms().saturating_add(time_ms)
     });
     if home.ephemera.set_typing(room.key, user, until_ms) {
-        home.bell.ring_later(0, Some(room), Vec::new());
+        home.bell.ring_soon(Some(room), Vec::new());
     }
     Ok(())
 }
@@ -53,7 +53,7 @@ pub async fn expiring(home: &Home) {
         sleep(LOOK).await;
         for key in home.ephemera.stop_typing(home.clock.now_ms()) {
             if let Ok(room) = rooms::find_by_key(home, key).await {
-                home.bell.ring_later(0, Some(room), Vec::new());
+                home.bell.ring_soon(Some(room), Vec::new());
             }
         }
     }

@@ -187,7 +187,7 @@ async fn serve(
     let serving = tokio::spawn(async move {
         tokio::select! {
             _ = async { axum::serve(listener, router).await } => {}
-            () = bell::ringing(&ringing.bell, &ringing.db) => {}
+            () = bell::ringing(&ringing.bell) => {}
             () = homeserver::typing::expiring(&ringing) => {}
             () = homeserver::presence::fading(&ringing) => {}
             () = accounts::departing::keep_departing(&ringing) => {}

@@ -466,7 +466,10 @@ impl Chain {
                     home.rooms.events.insert(effect.event.event_id().to_owned(), effect.event.clone());
                 }
                 let (home_then, room_then) = (home.clone(), room.clone());
+                let concerned = effects::concerned(&home, &effects);
                 batch.then(move |at| effects::happened(&home_then, &room_then, effects, at));
+                let (home_then, room_then) = (home.clone(), room.clone());
+                batch.once_published(move |_| home_then.bell.ring_soon(Some(room_then), concerned));
                 // From here to the release of the lock nothing may be awaited: a request that is
                 // dropped there would leave the writer ahead of the head.
                 let commit = home.db.enqueue(batch);
@@ -497,14 +500,17 @@ fn begun(
     (key, room_id, version): (PosRef, OwnedRoomId, RoomVersionId),
     effects: Vec<Effect>,
 ) {
-    let home = home.clone();
-    batch.then(move |at| match Room::new(at.at(key), room_id, version, &home.rooms.tails) {
+    let (home_then, home) = (home.clone(), home.clone());
+    // Its members are among them.
+    let concerned = effects::concerned(&home, &effects);
+    batch.then(move |at| match Room::new(at.at(key), room_id, version, &home_then.rooms.tails) {
         Ok(room) => {
-            let room = home.rooms.insert(room);
-            effects::happened(&home, &room, effects, at);
+            let room = home_then.rooms.insert(room);
+            effects::happened(&home_then, &room, effects, at);
         }
         Err(refusal) => tracing::error!(%refusal, "a new room can not be read"),
     });
+    batch.once_published(move |_| home.bell.ring_soon(None, concerned));
 }
 
 impl Failed {

@@ -181,7 +181,7 @@ fn store_member(chain: &mut Chain, effect: &Effect) -> Answer<()> {
 /// Brings into memory what is durable now. Runs on the writer, in the order of positions, before
 /// anybody can see them.
 pub(super) fn happened(home: &Home, room: &Arc<Room>, effects: Vec<Effect>, at: &Positions) {
-    let mut others: Vec<OwnedUserId> = Vec::new();
+    let concerned = concerned(home, &effects);
     let mut upto = 0;
     for Effect { pos, event, root, replaced, redacted, txn, relation } in effects {
         upto = at.at(pos);
@@ -203,7 +203,6 @@ pub(super) fn happened(home: &Home, room: &Arc<Room>, effects: Vec<Effect>, at: 
             if here {
                 room.set_joined_here(&user, content.membership == MembershipState::Join);
                 home.rooms.memberships.changed(&user);
-                others.push(user);
             }
         }
         if let Some(RelatesTo { rel_type, event_id }) = relation
@@ -224,6 +223,14 @@ pub(super) fn happened(home: &Home, room: &Arc<Room>, effects: Vec<Effect>, at: 
         }));
     }
     home.rooms.changed(room.key, upto);
-    home.pushers.happened(room, upto, &others);
-    home.bell.ring_later(upto, Some(room.clone()), others);
+    home.pushers.happened(room, upto, &concerned);
+}
+
+/// The users of this server whom events concern beside the members of their room: who was invited, say.
+pub(super) fn concerned(home: &Home, effects: &[Effect]) -> Vec<OwnedUserId> {
+    let members = effects.iter().filter_map(|effect| match effect.event.state_place() {
+        Some(("m.room.member", user)) => UserId::parse(user).ok(),
+        _ => None,
+    });
+    members.filter(|user| user.server_name() == home.server_name()).collect()
 }

@@ -24,11 +24,24 @@ pub struct Batch {
     pub(super) statements: Vec<Statement>,
     pub(super) positions: u32,
     /// Never contended: the lock lets a task look at the batch while others may hold it too.
-    pub(super) callbacks: Mutex<Vec<Callback>>,
+    pub(super) callbacks: Mutex<Callbacks>,
     size_bytes: usize,
 }
 
 pub(super) type Callback = Box<dyn FnOnce(&Positions) + Send>;
+
+/// What a batch leads to in memory, before its positions are published and after.
+#[derive(Default)]
+pub(super) struct Callbacks {
+    pub(super) then: Vec<Callback>,
+    pub(super) once_published: Vec<Callback>,
+}
+
+impl Callbacks {
+    fn is_empty(&self) -> bool {
+        self.then.is_empty() && self.once_published.is_empty()
+    }
+}
 
 pub(super) struct Statement {
     pub(super) sql: &'static str,
@@ -65,7 +78,13 @@ impl Batch {
     /// batch is refused or fails, it is dropped without a call. It is called exactly if the batch is
     /// kept, also where that turned out only after the caller was told [`Error::Unavailable`].
     pub fn then(&mut self, f: impl FnOnce(&Positions) + Send + 'static) {
-        self.callbacks.get_mut().push(Box::new(f));
+        self.callbacks.get_mut().then.push(Box::new(f));
+    }
+
+    /// Calls `f` as [`then`](Self::then) does, but once [`Db::upto`](super::Db::upto) shows the positions
+    /// of the batch: whoever is told by `f` to look finds what was written.
+    pub fn once_published(&mut self, f: impl FnOnce(&Positions) + Send + 'static) {
+        self.callbacks.get_mut().once_published.push(Box::new(f));
     }
 
     /// Whether committing it would do nothing at all.

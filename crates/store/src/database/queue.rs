@@ -1,6 +1,6 @@
 //! The bounded queue before the writer, and the position that everybody may read up to.
 
-use super::batch::{Batch, Callback, Commit, Positions};
+use super::batch::{Batch, Callback, Callbacks, Commit, Positions};
 use super::meter::Meter;
 use super::{Error, Result};
 use parking_lot::Mutex;
@@ -27,14 +27,27 @@ pub(super) struct Job {
     permit: Option<OwnedSemaphorePermit>,
 }
 
+/// An answer on its way to whoever waits for it.
+pub(super) struct Letter {
+    to: oneshot::Sender<Result<Positions>>,
+    answer: Result<Positions>,
+}
+
+impl Letter {
+    /// Nobody may be waiting any more, which is fine.
+    pub(super) fn deliver(self) {
+        let _ = self.to.send(self.answer);
+    }
+}
+
 impl Job {
-    /// Frees the place, then tells whoever waits. Nobody may be waiting any more, which is fine.
-    fn answer(self, answer: Result<Positions>, meter: &Meter) {
+    /// Frees the place.
+    fn answered(self, answer: Result<Positions>, meter: &Meter) -> Letter {
         meter.answered(self.queued, &answer);
         let load = self.place.load.clone();
         drop((self.place, self.permit));
         meter.queued(load.batches.load(Ordering::Relaxed));
-        let _ = self.answer.send(answer);
+        Letter { to: self.answer, answer }
     }
 }
 
@@ -169,7 +182,7 @@ impl Upto {
 
 /// What follows from a group in memory once it is durable.
 pub(super) struct Aftermath {
-    callbacks: Vec<(Vec<Callback>, Positions)>,
+    callbacks: Vec<(Callbacks, Positions)>,
     newest: Option<i64>,
 }
 
@@ -187,36 +200,39 @@ impl Aftermath {
         aftermath
     }
 
-    /// The group is durable: the callbacks in commit order, then the new position.
+    /// The group is durable: the callbacks in commit order, then the new position, then what waits for that.
     pub(super) fn happen(self, upto: &Upto) {
+        let mut once_published = Vec::with_capacity(self.callbacks.len());
         for (callbacks, positions) in self.callbacks {
-            callbacks.into_iter().for_each(|callback| call(callback, &positions));
+            callbacks.then.into_iter().for_each(|callback| call(callback, &positions));
+            once_published.push((callbacks.once_published, positions));
         }
         upto.release(self.newest);
+        for (callbacks, positions) in once_published {
+            callbacks.into_iter().for_each(|callback| call(callback, &positions));
+        }
     }
 }
 
-/// After the commit of a group: what follows from it, then the answers, so that whoever is answered
-/// finds it all.
-pub(super) fn answer_group(
+/// After the commit of a group: what follows from it. Answers what to tell those who wait, so that
+/// whoever is told finds it all.
+pub(super) fn letters_of_group(
     group: &mut Vec<Job>,
     outcome: Result<Vec<Result<Positions>>>,
     upto: &Upto,
     meter: &Meter,
-) {
+) -> Vec<Letter> {
     let answers = outcome.unwrap_or_else(|error| vec![Err(error); group.len()]);
     Aftermath::of(group, &answers).happen(upto);
-    answer(group, answers, meter);
+    letters(group, answers, meter)
 }
 
-/// Answers whoever waits for the batches of a group, and empties it.
-pub(super) fn answer(group: &mut Vec<Job>, answers: Vec<Result<Positions>>, meter: &Meter) {
+/// What to tell those who wait for the batches of a group, which is empty then.
+pub(super) fn letters(group: &mut Vec<Job>, answers: Vec<Result<Positions>>, meter: &Meter) -> Vec<Letter> {
     if !group.is_empty() {
         meter.group(&answers);
     }
-    for (job, answer) in group.drain(..).zip(answers) {
-        job.answer(answer, meter);
-    }
+    group.drain(..).zip(answers).map(|(job, answer)| job.answered(answer, meter)).collect()
 }
 
 /// A callback that panics must not take the writer with it.

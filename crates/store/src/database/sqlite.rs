@@ -1,6 +1,7 @@
 //! SQLite: pooled readers on the calling thread, one writer thread, one checkpoint thread.
 
 mod checkpoint;
+mod postman;
 mod text;
 mod writer;
 
@@ -51,7 +52,7 @@ pub(super) fn open(
     migrate::sqlite(&mut writer)?;
     let pos = writer.query_row("SELECT pos FROM stream", [], |row| row.get(0)).map_err(error)?;
     let upto = Arc::new(Upto::new(pos));
-    let checkpoints = checkpoint::start(connect(&path, true)?)?;
+    let checkpoints = checkpoint::start(&mut writer, connect(&path, true)?)?;
     writer::start(writer, jobs, upto.clone(), meter, checkpoints)?;
     let readers = Readers {
         pool: Arc::new(Pool { path, idle: Mutex::default() }),

@@ -14,7 +14,7 @@ use super::link::{Link, Slot};
 use super::{CONNECT_TIMEOUT, at, bind, error};
 use crate::database::batch::{Positions, Statement};
 use crate::database::meter::Meter;
-use crate::database::queue::{Aftermath, GROUP_BATCHES_MAX, Job, Upto, answer, answer_group};
+use crate::database::queue::{Aftermath, GROUP_BATCHES_MAX, Job, Letter, Upto, letters, letters_of_group};
 use crate::database::{Error, Result};
 use futures_util::future::{MaybeDone, maybe_done};
 use std::future::{Future, poll_fn};
@@ -96,6 +96,10 @@ impl From<Error> for Failure {
     }
 }
 
+fn deliver(letters: Vec<Letter>) {
+    letters.into_iter().for_each(Letter::deliver);
+}
+
 fn silent() -> Error {
     Error::Unavailable("PostgreSQL does not answer in time".into())
 }
@@ -106,13 +110,13 @@ impl Writer {
     async fn work(&mut self, group: &mut Vec<Job>, upto: &Upto, meter: &Meter) -> Option<Aftermath> {
         upto.hold();
         match self.commit(group).await {
-            Ok(answers) => answer_group(group, Ok(answers), upto, meter),
-            Err(Failure::Nothing(error)) => answer_group(group, Err(error), upto, meter),
+            Ok(answers) => deliver(letters_of_group(group, Ok(answers), upto, meter)),
+            Err(Failure::Nothing(error)) => deliver(letters_of_group(group, Err(error), upto, meter)),
             Err(Failure::Unknown(answers, error)) => {
                 tracing::warn!(%error, "nobody knows whether a commit was kept");
                 let aftermath = Aftermath::of(group, &answers);
                 let answers = vec![Err(error); group.len()];
-                answer(group, answers, meter);
+                deliver(letters(group, answers, meter));
                 return Some(aftermath);
             }
         }
@@ -130,7 +134,7 @@ impl Writer {
             Err(error) => {
                 *doubt = Some(aftermath);
                 let answers = vec![Err(error); group.len()];
-                answer(group, answers, meter);
+                deliver(letters(group, answers, meter));
             }
         }
     }

@@ -1,10 +1,11 @@
 //! The one thread that writes, and its group commit.
 
 use super::checkpoint::Checkpoints;
+use super::postman::Postman;
 use super::{Prepared, error};
 use crate::database::batch::Positions;
 use crate::database::meter::Meter;
-use crate::database::queue::{GROUP_BATCHES_MAX, Job, Upto, answer_group};
+use crate::database::queue::{GROUP_BATCHES_MAX, Job, Upto, letters_of_group};
 use crate::database::{Error, Result};
 use rusqlite::Connection;
 use std::sync::Arc;
@@ -19,12 +20,13 @@ pub(super) fn start(
     checkpoints: Checkpoints,
 ) -> Result<()> {
     let mut writer = Writer { prepared: Prepared::new(connection) };
+    let postman = Postman::start()?;
     let work = move || {
         let mut group = Vec::new();
         while jobs.blocking_recv_many(&mut group, GROUP_BATCHES_MAX) > 0 {
             upto.hold();
             let outcome = writer.commit(&group);
-            answer_group(&mut group, outcome, &upto, &meter);
+            postman.post(letters_of_group(&mut group, outcome, &upto, &meter));
             checkpoints.after_commit(&writer.prepared.connection);
         }
     };
