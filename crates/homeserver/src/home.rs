@@ -89,7 +89,7 @@ impl Home {
             ephemera: Ephemera::new(clock.now_ms()),
             lately_account_data: Lately::new(db.upto()),
             lately_receipts: Lately::new(db.upto()),
-            settings: settings::Memory::new(),
+            settings: settings::Memory::new(&config.memory),
             unread: unread::Memory::new(&config.memory),
             pushers: pushers::Memory::default(),
             told: told::Memory::new(&config.memory, &dice),

@@ -104,7 +104,11 @@ pub struct Said {
 /// # Errors
 /// If the database does not answer.
 pub async fn rules(home: &Home, user: &UserId) -> Answer<Arc<Ruleset>> {
-    Ok(settings::of(home, user).await?.push_rules.clone())
+    let settings = settings::of(home, user).await?;
+    Ok(match settings.own_push_rules {
+        true => settings.push_rules.clone(),
+        false => Arc::new(rules::push::default_rules(user)),
+    })
 }
 
 /// All the rules that are kept of a user.
@@ -157,8 +161,8 @@ impl Kept {
 }
 
 /// Reads what is kept of the rules of `user`: those for all clients, and by profile tag those for some.
-pub(crate) fn read(user: &UserId, content: Option<&str>) -> (Ruleset, BTreeMap<String, Ruleset>) {
-    let kept = Kept::read(user, content);
+pub(crate) fn read(user: &UserId, content: &str) -> (Ruleset, BTreeMap<String, Ruleset>) {
+    let kept = Kept::read(user, Some(content));
     (kept.global, kept.device)
 }
 
@@ -353,7 +357,7 @@ pub async fn set_actions(home: &Home, who: &Device, name: &Name, actions: Vec<Ac
 /// The content of m.push_rules with what it says of the room `old` said of the room `new` as well; `None`
 /// if that changes nothing, or would be too much.
 pub(crate) fn rules_too(user: &UserId, content: &str, old: &RoomId, new: &RoomId) -> Option<String> {
-    let (mut rules, _) = read(user, Some(content));
+    let (mut rules, _) = read(user, content);
     let before = rules.clone();
     for rule in before.iter().filter(|rule| !rule.is_server_default()) {
         let Some(copy) = copied(rule, old, new) else { continue };

@@ -1,7 +1,8 @@
 //! What users have set in their account data that the server itself goes by.
 //!
 //! Every event asks for it for every member of its room, so it is kept in memory. What this node writes
-//! is in force at once; what another node wrote is after [`TRUSTED_MS`].
+//! is in force at once; what another node wrote is after [`TRUSTED_MS`]. Push rules take ten kilobytes,
+//! so all who never changed theirs share one set.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -9,14 +10,14 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use quick_cache::sync::Cache;
+use quick_cache::{Weighter, sync::Cache};
 use rules::event::Event;
 use ruma::{OwnedUserId, UserId, push::Ruleset};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use store::account_data as stored;
 
-use crate::{Home, push, refusal::Answer};
+use crate::{Home, config, push, refusal::Answer};
 
 /// Whom a user ignores.
 pub const IGNORED_TYPE: &str = "m.ignored_user_list";
@@ -24,22 +25,25 @@ pub const IGNORED_TYPE: &str = "m.ignored_user_list";
 /// Whose invites a user wants.
 pub const INVITES_TYPE: &str = "m.invite_permission_config";
 
-/// Users whose settings are kept in memory, some kilobytes each.
-const USERS_MAX: usize = 4_096;
+/// What settings may take, in hundredths of all caches.
+const PERCENT: u64 = 4;
 
 /// Users that a user can ignore; further ones are not.
 const IGNORED_MAX: usize = 10_000;
 
-/// How long settings are believed before the database is asked again, in milliseconds.
+/// How long settings are believed before the database is asked again, in milliseconds, if other nodes write
+/// to it as well.
 const TRUSTED_MS: i64 = 5_000;
 
 /// What one user has set.
 #[derive(Debug)]
 pub struct Settings {
-    /// Which events notify the user.
+    /// Which events notify the user; [`rules::push::shared_rules`] if the user never changed that.
     pub push_rules: Arc<Ruleset>,
     /// Which events notify those of the user's clients that have a profile tag, before all others.
     pub push_rules_by_tag: BTreeMap<String, Ruleset>,
+    /// Whether these are the user's own push rules.
+    pub own_push_rules: bool,
     /// Whose messages and invites the user does not want.
     pub ignored: HashSet<OwnedUserId>,
     /// Whether the user wants no invites at all.
@@ -62,7 +66,8 @@ impl Settings {
 
 /// Settings in memory.
 pub struct Memory {
-    known: Cache<OwnedUserId, Known>,
+    known: Cache<OwnedUserId, Known, ByBytes>,
+    shared_rules: Arc<Ruleset>,
     /// Counts changes, so that what was read before one is not kept after it.
     changes: Mutex<u64>,
 }
@@ -73,10 +78,26 @@ struct Known {
     read_ms: i64,
 }
 
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<OwnedUserId, Known> for ByBytes {
+    fn weight(&self, _: &OwnedUserId, Known { settings, .. }: &Known) -> u64 {
+        let own = settings.own_push_rules.then_some(&*settings.push_rules);
+        let rules: usize =
+            own.into_iter().chain(settings.push_rules_by_tag.values()).map(|set| set.iter().count()).sum();
+        (300 + 500 * rules + 80 * settings.ignored.len()) as u64
+    }
+}
+
 impl Memory {
     /// Nothing in memory yet.
-    pub(crate) fn new() -> Self {
-        Memory { known: Cache::new(USERS_MAX), changes: Mutex::new(0) }
+    pub(crate) fn new(budget: &config::Memory) -> Self {
+        Memory {
+            known: Cache::with_weighter(16_384, budget.share(PERCENT), ByBytes),
+            shared_rules: Arc::new(rules::push::shared_rules()),
+            changes: Mutex::new(0),
+        }
     }
 
     /// Notes that account data of `user` has changed. Called on the writer, before anybody can see it.
@@ -95,7 +116,7 @@ pub async fn of(home: &Home, user: &UserId) -> Answer<Arc<Settings>> {
     let memory = &home.settings;
     let now_ms = home.clock.now_ms();
     if let Some(known) = memory.known.get(user)
-        && (known.read_ms..known.read_ms + TRUSTED_MS).contains(&now_ms)
+        && (!home.db.has_other_writers() || (known.read_ms..known.read_ms + TRUSTED_MS).contains(&now_ms))
     {
         return Ok(known.settings);
     }
@@ -106,10 +127,16 @@ pub async fn of(home: &Home, user: &UserId) -> Answer<Arc<Settings>> {
         let found = data.iter().find(|data| data.data_type == wanted);
         found.map(|data| data.content.as_str())
     };
-    let (push_rules, push_rules_by_tag) = push::read(user, content(push::ACCOUNT_DATA_TYPE));
+    let own_rules = content(push::ACCOUNT_DATA_TYPE).map(|content| push::read(user, content));
+    let own_push_rules = own_rules.is_some();
+    let (push_rules, push_rules_by_tag) = match own_rules {
+        Some((rules, by_tag)) => (Arc::new(rules), by_tag),
+        None => (memory.shared_rules.clone(), BTreeMap::new()),
+    };
     let settings = Arc::new(Settings {
-        push_rules: Arc::new(push_rules),
+        push_rules,
         push_rules_by_tag,
+        own_push_rules,
         ignored: content(IGNORED_TYPE).map(|content| ignored(user, content)).unwrap_or_default(),
         blocks_invites: content(INVITES_TYPE).is_some_and(blocks_invites),
     });

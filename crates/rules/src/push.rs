@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use ruma::{
     UserId,
     push::{Action, AnyPushRuleRef, PushCondition, RoomMemberCountIs, Ruleset, ScalarJsonValue},
+    user_id,
 };
 use serde_json::Value;
 
@@ -26,6 +27,17 @@ pub const PATTERN_CHARS_MAX: usize = glob::GLOB_CHARS_MAX;
 /// The rules that every account begins with, for `user`.
 pub fn default_rules(user: &UserId) -> Ruleset {
     Ruleset::server_default(user)
+}
+
+/// The rules that every account begins with, for whoever they are evaluated for.
+pub fn shared_rules() -> Ruleset {
+    Ruleset::server_default(anybody())
+}
+
+/// Stands in [`shared_rules`] where those of a user name the user. Only rules that the server brings along
+/// are looked at for it.
+fn anybody() -> &'static UserId {
+    user_id!("@anybody:anywhere.invalid")
 }
 
 /// What push rules decided for one user and one event.
@@ -71,7 +83,8 @@ pub fn actions<'r>(
     if event.event.sender() == user {
         return None;
     }
-    rules.iter().find(|rule| rule.enabled() && applies(*rule, event, room)).map(AnyPushRuleRef::actions)
+    let asked = Asked { user, event, room };
+    rules.iter().find(|rule| rule.enabled() && asked.applies(*rule)).map(AnyPushRuleRef::actions)
 }
 
 /// What a list of actions means.
@@ -136,37 +149,60 @@ fn equal(found: &Value, wanted: &ScalarJsonValue) -> bool {
     }
 }
 
-fn applies(rule: AnyPushRuleRef<'_>, event: &EventForPush<'_>, room: &RoomForPush<'_>) -> bool {
-    let all = |conditions: &[PushCondition]| conditions.iter().all(|condition| holds(condition, event, room));
-    match rule {
-        AnyPushRuleRef::Override(rule) | AnyPushRuleRef::Underride(rule) => all(&rule.conditions),
-        AnyPushRuleRef::Content(rule) => event_match(event, "content.body", &rule.pattern),
-        AnyPushRuleRef::Room(rule) => rule.rule_id == *event.event.room_id(),
-        AnyPushRuleRef::Sender(rule) => rule.rule_id == *event.event.sender(),
-        // Kinds of rules that the specification does not know.
-        _ => false,
-    }
+/// What rules are asked: does this event notify this user?
+struct Asked<'a> {
+    user: &'a UserId,
+    event: &'a EventForPush<'a>,
+    room: &'a RoomForPush<'a>,
 }
 
-fn holds(condition: &PushCondition, event: &EventForPush<'_>, room: &RoomForPush<'_>) -> bool {
-    match condition {
-        PushCondition::EventMatch(data) => event_match(event, &data.key, &data.pattern),
-        #[expect(deprecated, reason = "clients may still have rules with it")]
-        PushCondition::ContainsDisplayName => room.display_name.is_some_and(|name| {
-            event.body().is_some_and(|body| glob::contains_word(body, &name.to_lowercase()))
-        }),
-        PushCondition::RoomMemberCount(data) => counts(&data.is, room.member_count),
-        PushCondition::SenderNotificationPermission(data) => {
-            let needed = Power::Level(room.power_levels.notification(data.key.as_str()));
-            room.power_levels.user(event.event.sender()) >= needed
+impl Asked<'_> {
+    fn applies(&self, rule: AnyPushRuleRef<'_>) -> bool {
+        let of_server = rule.is_server_default();
+        let all = |conditions: &[PushCondition]| conditions.iter().all(|one| self.holds(one, of_server));
+        match rule {
+            AnyPushRuleRef::Override(rule) | AnyPushRuleRef::Underride(rule) => all(&rule.conditions),
+            AnyPushRuleRef::Content(rule) if of_server && rule.pattern == anybody().localpart() => {
+                event_match(self.event, "content.body", self.user.localpart())
+            }
+            AnyPushRuleRef::Content(rule) => event_match(self.event, "content.body", &rule.pattern),
+            AnyPushRuleRef::Room(rule) => rule.rule_id == *self.event.event.room_id(),
+            AnyPushRuleRef::Sender(rule) => rule.rule_id == *self.event.event.sender(),
+            // Kinds of rules that the specification does not know.
+            _ => false,
         }
-        PushCondition::EventPropertyIs(data) => event.is(&data.key, &data.value),
-        PushCondition::EventPropertyContains(data) => {
-            let values = event.property(&data.key).and_then(Value::as_array);
-            values.is_some_and(|values| values.iter().any(|value| equal(value, &data.value)))
+    }
+
+    /// Whether a condition holds, of a rule that the server brings along or of one of the user.
+    fn holds(&self, condition: &PushCondition, of_server: bool) -> bool {
+        let Asked { user, event, room } = *self;
+        let is_anybody = |text: &str| of_server && text == anybody();
+        match condition {
+            PushCondition::EventMatch(data) if is_anybody(&data.pattern) => {
+                event_match(event, &data.key, user.as_str())
+            }
+            PushCondition::EventMatch(data) => event_match(event, &data.key, &data.pattern),
+            #[expect(deprecated, reason = "clients may still have rules with it")]
+            PushCondition::ContainsDisplayName => room.display_name.is_some_and(|name| {
+                event.body().is_some_and(|body| glob::contains_word(body, &name.to_lowercase()))
+            }),
+            PushCondition::RoomMemberCount(data) => counts(&data.is, room.member_count),
+            PushCondition::SenderNotificationPermission(data) => {
+                let needed = Power::Level(room.power_levels.notification(data.key.as_str()));
+                room.power_levels.user(event.event.sender()) >= needed
+            }
+            PushCondition::EventPropertyIs(data) => event.is(&data.key, &data.value),
+            PushCondition::EventPropertyContains(data) => {
+                let values = event.property(&data.key).and_then(Value::as_array);
+                let wanted = |value: &Value| match &data.value {
+                    ScalarJsonValue::String(text) if is_anybody(text) => value == user.as_str(),
+                    wanted => equal(value, wanted),
+                };
+                values.is_some_and(|values| values.iter().any(wanted))
+            }
+            // An unknown condition never holds, as the specification wants.
+            _ => false,
         }
-        // An unknown condition never holds, as the specification wants.
-        _ => false,
     }
 }
 

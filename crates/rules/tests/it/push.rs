@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rules::{
     event::Event,
     power_levels::PowerLevels,
-    push::{EventForPush, Outcome, RoomForPush, default_rules, evaluate},
+    push::{EventForPush, Outcome, RoomForPush, default_rules, evaluate, shared_rules},
 };
 use ruma::{RoomVersionId, UserId, push::Ruleset};
 use serde_json::{Value, json};
@@ -36,7 +36,19 @@ fn judged(rules: &Ruleset, event: &Event, member_count: u64) -> Outcome {
 
 fn by_default(sender: &str, kind: &str, key: Option<&str>, content: Value, member_count: u64) -> Outcome {
     let event = scene().event(sender, kind, key, content);
-    judged(&default_rules(BOB.try_into().expect("a user id")), &event, member_count)
+    let outcome = judged(&default_rules(BOB.try_into().expect("a user id")), &event, member_count);
+    assert_eq!(judged(&shared_rules(), &event, member_count), outcome, "the rules that all share");
+    outcome
+}
+
+#[test]
+fn only_rules_of_the_server_are_about_whoever_they_are_evaluated_for() {
+    let rule = json!({"rule_id": "x", "default": false, "enabled": true, "actions": ["notify"], "pattern": "anybody"});
+    let rules: Ruleset = serde_json::from_value(json!({"content": [rule]})).expect("rules");
+    for (body, expected) in [("anybody there?", NOTIFY), ("bob there?", NOTHING)] {
+        let event = scene().event(ALICE, "m.room.message", None, json!({"msgtype": "m.text", "body": body}));
+        assert_eq!(judged(&rules, &event, 3), expected, "{body}");
+    }
 }
 
 #[test]

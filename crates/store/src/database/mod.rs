@@ -87,6 +87,11 @@ impl Db {
         Ok(Self(Arc::new(Inside { engine, queue, upto, meter })))
     }
 
+    /// Whether other nodes may write to it as well.
+    pub fn has_other_writers(&self) -> bool {
+        matches!(self.0.engine, Engine::Postgres(_))
+    }
+
     /// What the engine finds damaged in its own structures, at most `limit` findings in its own words.
     /// SQLite reads the whole file for it; PostgreSQL has other tools and answers nothing.
     pub async fn damage(&self, limit: usize) -> Result<Vec<String>> {
