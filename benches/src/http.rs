@@ -34,11 +34,6 @@ impl User {
         Ok(user)
     }
 
-    /// A further connection of a user.
-    pub(crate) async fn again(&self, server: &Server) -> Outcome<Self> {
-        Self::connect(server, self.user_id.clone(), self.token.clone()).await
-    }
-
     async fn connect(server: &Server, user_id: String, token: String) -> Outcome<Self> {
         let stream = TcpStream::connect(server.address()).await?;
         stream.set_nodelay(true)?;

@@ -139,6 +139,7 @@ async fn fan_out(server: &Server, owner: &mut User, members: &mut [User], room: 
         r#"{"room":{"timeline":{"limit":10},"state":{"lazy_load_members":true}},"presence":{"types":[]}}"#,
     );
     let first = format!("/v3/sync?timeout=0&filter={quiet}");
+    let before_kb = server.resident_kb()?;
     let mut since = Vec::new();
     for member in members.iter_mut() {
         let answer = member.json(Method::GET, &first, None).await?;
@@ -170,6 +171,8 @@ async fn fan_out(server: &Server, owner: &mut User, members: &mut [User], room: 
         }
     }));
     let speaking = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let each = server.resident_kb()?.saturating_sub(before_kb) as f64 / count as f64;
         let mut reached = Vec::new();
         for message in 0..MESSAGES {
             let said = begun.elapsed();
@@ -179,10 +182,11 @@ async fn fan_out(server: &Server, owner: &mut User, members: &mut [User], room: 
                 reached.push(at.saturating_sub(said));
             }
         }
-        Outcome::Ok(reached)
+        Outcome::Ok((each, reached))
     };
-    let (_, reached) = try_join(listening, speaking).await?;
-    measure.end(format!("delivery to one of {count} who wait"), MESSAGES * count, reached)
+    let (_, (each, reached)) = try_join(listening, speaking).await?;
+    let name = format!("delivery to one of {count} who wait, {each:.1} KB for each");
+    measure.end(name, MESSAGES * count, reached)
 }
 
 async fn large_account(server: &Server, size: usize) -> Outcome<Vec<Figure>> {
@@ -296,18 +300,15 @@ async fn mutual(server: &Server, size: usize) -> Outcome<Vec<Figure>> {
 
 /// Long polls that wait for nothing: what each costs in memory, and all of them in a second.
 async fn idle(server: &Server, size: usize) -> Outcome<Vec<Figure>> {
-    // Few users: hashing passwords takes memory, which long polls would then take without growth.
-    const USERS: usize = 20;
     const QUIET: Duration = Duration::from_secs(10);
-    let users = users(server, "idler", USERS).await?;
+    let users = users(server, "idler", size * 5).await?;
+    // Hashing passwords takes memory, which the allocator gives back after a while.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let before_kb = server.resident_kb()?;
     let mut waiting = Vec::new();
-    for user in &users {
-        for _ in 0..size * 5 / USERS {
-            let mut user = user.again(server).await?;
-            let (since, _) = user.sync("", 0).await?;
-            waiting.push(tokio::spawn(async move { user.sync(&since, 120_000).await.map(drop) }));
-        }
+    for mut user in users {
+        let (since, _) = user.sync("", 0).await?;
+        waiting.push(tokio::spawn(async move { user.sync(&since, 120_000).await.map(drop) }));
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
     let count = waiting.len();
