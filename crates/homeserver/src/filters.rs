@@ -3,6 +3,8 @@
 //! Spec: client-server API, «Filtering». A filter's id follows from its text, so the same filter
 //! uploaded at every start of a client is kept once.
 
+use std::borrow::Cow;
+
 use rules::{
     event_fields::EventFields,
     filter::{EventFilter, Names},
@@ -54,20 +56,26 @@ pub async fn get(home: &Home, user: &UserId, filter_id: &str) -> Answer<String> 
     store::filters::get(&home.db, user.as_str(), number).await?.ok_or_else(unknown)
 }
 
-/// The filter that a query names: by its id, as JSON in place, or none.
+/// The filter that a query names, by its id, as JSON in place, or nothing at all: its JSON and what that says.
 ///
 /// # Errors
 /// `M_INVALID_PARAM` if there is no filter with that id or the JSON is not a filter.
-pub async fn of_query(home: &Home, user: &UserId, filter: Option<&str>) -> Answer<FilterDefinition> {
-    let named = |refusal: Refusal| match refusal.status {
+pub async fn of_query<'a>(
+    home: &Home,
+    user: &UserId,
+    named: &'a str,
+) -> Answer<(Cow<'a, str>, FilterDefinition)> {
+    let wrong = |refusal: Refusal| match refusal.status {
         500.. => refusal,
         _ => Refusal::invalid_param(format!("The filter: {}", refusal.message)),
     };
-    match filter {
-        None | Some("") => Ok(FilterDefinition::default()),
-        Some(json) if json.starts_with('{') => read(json).map_err(named),
-        Some(filter_id) => read(&get(home, user, filter_id).await.map_err(named)?),
-    }
+    let json = match named {
+        "" => Cow::Borrowed("{}"),
+        json if json.starts_with('{') => Cow::Borrowed(json),
+        filter_id => Cow::Owned(get(home, user, filter_id).await.map_err(wrong)?),
+    };
+    let filter = read(&json).map_err(wrong)?;
+    Ok((json, filter))
 }
 
 /// Reads a filter and tries whether all of it can be used.

@@ -26,7 +26,7 @@ use crate::{
     mail,
     outgoing::Outgoing,
     pushers, rooms, settings,
-    sync::{told, unread},
+    sync::{filter, told, unread},
 };
 
 /// Who is at home: configuration, database, clock, dice, signing key, bell and caches. A handle:
@@ -66,6 +66,8 @@ pub struct Inside {
     pub lately_receipts: Lately,
     /// What users have set that the server goes by.
     pub settings: settings::Memory,
+    /// What clients want of `/sync`.
+    pub filters: filter::Memory,
     /// How much users have not read.
     pub unread: unread::Memory,
     /// Whose pushers are to be looked after.
@@ -90,6 +92,7 @@ impl Home {
             lately_account_data: Lately::new(db.upto()),
             lately_receipts: Lately::new(db.upto()),
             settings: settings::Memory::new(&config.memory),
+            filters: filter::Memory::new(&config.memory),
             unread: unread::Memory::new(&config.memory),
             pushers: pushers::Memory::default(),
             told: told::Memory::new(&config.memory, &dice),

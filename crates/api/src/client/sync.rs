@@ -37,7 +37,7 @@ pub(super) fn respond(synced: Synced) -> Response {
 ///
 /// # Errors
 /// `M_INVALID_PARAM`
-pub fn read(ask: &Plain, filter: Filter) -> Answer<Ask> {
+pub fn read(ask: &Plain, filter: Arc<Filter>) -> Answer<Ask> {
     let since = ask.query("since").filter(|since| !since.is_empty());
     let timeout_ms = ask.query("timeout").map(str::parse::<u64>).transpose();
     let timeout_ms = timeout_ms.map_err(|_| wrong("timeout", "a whole number of milliseconds"))?;
@@ -48,7 +48,7 @@ pub fn read(ask: &Plain, filter: Filter) -> Answer<Ask> {
     };
     Ok(Ask {
         since: since.map(str::parse).transpose()?,
-        filter: Arc::new(filter),
+        filter,
         full_state: flag(ask, "full_state")?,
         use_state_after: flag(ask, "use_state_after")?,
         set_presence,

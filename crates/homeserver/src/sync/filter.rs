@@ -1,13 +1,25 @@
 //! What a client wants of `/sync`: its filter, compiled.
+//!
+//! A filter never changes, and every sync of a client comes with the same: so it is compiled once and
+//! shared by all who use it.
 
+use std::sync::Arc;
+
+use quick_cache::{Weighter, sync::Cache};
 use rules::{
     event_fields::EventFields,
     filter::{EventFilter, Names},
     format::Format,
 };
-use ruma::api::client::filter::{EventFormat, FilterDefinition, LazyLoadOptions};
+use ruma::{
+    UserId,
+    api::client::filter::{EventFormat, FilterDefinition, LazyLoadOptions},
+};
 
-use crate::{Home, filters, refusal::Answer, who::Device};
+use crate::{Home, config, filters, refusal::Answer, who::Device};
+
+/// What compiled filters may take, in hundredths of all caches.
+const PERCENT: u64 = 2;
 
 /// Events of a room's timeline, if the client does not say how many.
 const TIMELINE_LIMIT_DEFAULT: usize = 10;
@@ -32,16 +44,55 @@ pub struct Filter {
     pub(super) fields: Option<EventFields>,
 }
 
+/// Compiled filters in memory.
+pub struct Memory(Cache<Key, Kept, ByBytes>);
+
+/// The hash of what a filter was named by, and of whom: an id is one of that user's.
+type Key = blake3::Hash;
+
+#[derive(Clone)]
+struct Kept {
+    filter: Arc<Filter>,
+    json_bytes: usize,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<Key, Kept> for ByBytes {
+    fn weight(&self, _: &Key, kept: &Kept) -> u64 {
+        // Every name in it is a string of its own, some of them compiled to a pattern.
+        (2 * size_of::<Filter>() + 8 * kept.json_bytes) as u64
+    }
+}
+
+impl Memory {
+    /// Nothing in memory yet.
+    pub(crate) fn new(budget: &config::Memory) -> Self {
+        Memory(Cache::with_weighter(1_024, budget.share(PERCENT), ByBytes))
+    }
+}
+
+fn key(user: &UserId, named: &str) -> Key {
+    let owner = if named.starts_with('{') { "" } else { user.as_str() };
+    blake3::Hasher::new().update(owner.as_bytes()).update(&[0xff]).update(named.as_bytes()).finalize()
+}
+
 impl Filter {
     /// Compiles what a query names: the id of a filter, JSON in place, or nothing.
     ///
     /// # Errors
     /// `M_INVALID_PARAM` if there is no filter with that id or the JSON is not a filter.
-    pub async fn read(home: &Home, who: &Device, named: Option<&str>) -> Answer<Self> {
-        match named {
-            None | Some("") => Ok(Filter::default()),
-            named => Filter::compile(&filters::of_query(home, who.user(), named).await?),
+    pub async fn read(home: &Home, who: &Device, named: Option<&str>) -> Answer<Arc<Self>> {
+        let named = named.unwrap_or_default();
+        let key = key(who.user(), named);
+        if let Some(kept) = home.filters.0.get(&key) {
+            return Ok(kept.filter);
         }
+        let (json, definition) = filters::of_query(home, who.user(), named).await?;
+        let filter = Arc::new(Filter::compile(&definition)?);
+        home.filters.0.insert(key, Kept { filter: filter.clone(), json_bytes: json.len() });
+        Ok(filter)
     }
 
     /// Everything, in this form.

@@ -15,7 +15,7 @@
 mod account_data;
 mod ephemeral;
 mod events;
-mod filter;
+pub(crate) mod filter;
 mod initial;
 mod invited;
 mod joined;

@@ -40,7 +40,7 @@ const EVENTS_MAX: usize = 1_000;
 const PAGES: [usize; 2] = [10, 100];
 
 /// What counts may take, in hundredths of all caches.
-const PERCENT: u64 = 12;
+const PERCENT: u64 = 10;
 
 /// Locks that the users share.
 const LOCKS: usize = 64;
