@@ -368,6 +368,26 @@ on_both_databases! {
         assert_eq!(gateway.count(), 1);
     }
 
+    async fn many_pushers_of_a_silent_gateway_leave_room_for_others(server: Server) {
+        let mut server = server;
+        let Talk { alice, bob, room, gateway } = Talk::begin(&mut server).await;
+        let silent = Gateway::open().await;
+        silent.will((0..1_000).map(|_| Reply { never: true, ..Reply::well() }));
+        for n in 0..10 {
+            let user = server.user(&format!("user{n}")).await;
+            user.joins(&room).await;
+            for key in 0..5 {
+                user.has_pusher(&silent.wish(&format!("{n}-{key}"))).await;
+            }
+        }
+        for text in ["one", "two", "three"] {
+            bob.say(&room, text).await;
+            assert_eq!(said(&gateway).await, text);
+        }
+        assert!(silent.count() <= 32, "{} at once", silent.count());
+        assert_eq!(alice.has_pushers().await, 1);
+    }
+
     async fn who_is_logged_out_or_locked_is_told_nothing(server: Server) {
         let mut server = server;
         let Talk { alice, bob, room, gateway } = Talk::begin(&mut server).await;

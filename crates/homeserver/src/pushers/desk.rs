@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use ruma::OwnedUserId;
+use ruma::{OwnedUserId, UserId};
 use store::{Batch, pushers as stored};
 use tokio::task::{Id, JoinError, JoinSet};
 
@@ -68,8 +68,11 @@ struct Desk<'a> {
     /// Whether it is known who has pushers.
     begun: bool,
     posts: HashMap<i64, Post>,
+    of_user: HashMap<OwnedUserId, Vec<i64>>,
     ready: VecDeque<i64>,
     gateways: HashMap<Arc<str>, Gateway>,
+    /// Users who were marked while the database did not answer.
+    unsorted: HashMap<OwnedUserId, bool>,
     /// When pushers that wait have their next turn.
     waiting: BTreeSet<(i64, i64)>,
     rounds: JoinSet<(End, Progress)>,
@@ -79,6 +82,7 @@ struct Desk<'a> {
 
 /// A pusher at the desk.
 struct Post {
+    user: OwnedUserId,
     state: State,
     /// The position at which it was set last.
     set_pos: i64,
@@ -125,8 +129,10 @@ impl<'a> Desk<'a> {
             home,
             begun: false,
             posts: HashMap::new(),
+            of_user: HashMap::new(),
             ready: VecDeque::new(),
             gateways: HashMap::new(),
+            unsorted: HashMap::new(),
             waiting: BTreeSet::new(),
             rounds: JoinSet::new(),
             under_way: HashMap::new(),
@@ -163,13 +169,16 @@ impl<'a> Desk<'a> {
             self.waiting.pop_first();
             self.make_ready(pusher);
         }
-        let marked = self.home.pushers.take();
+        let mut marked = self.home.pushers.take();
+        for (user, anew) in self.unsorted.drain() {
+            *marked.users.entry(user).or_default() |= anew;
+        }
         if marked.users.is_empty() {
             return Ok(());
         }
         let sorted = self.sort_users(&marked.users, marked.pos).await;
         if sorted.is_err() {
-            self.home.pushers.mark_users(marked.users);
+            self.unsorted = marked.users;
         }
         sorted
     }
@@ -184,22 +193,56 @@ impl<'a> Desk<'a> {
         for some in all.chunks(CHUNK) {
             let came = home.pushers.came();
             let user_ids: Vec<String> = some.iter().map(ToString::to_string).collect();
-            let pushers = stored::of_users(&home.db, &user_ids).await?;
-            for user in some.iter().filter(|user| !pushers.iter().any(|(_, of, ..)| *of == user.as_str())) {
-                home.pushers.gone(user, came);
+            let mut pushers: HashMap<String, Vec<(i64, i64, String)>> = HashMap::new();
+            for (pusher, user, set_pos, data) in stored::of_users(&home.db, &user_ids).await? {
+                pushers.entry(user).or_default().push((pusher, set_pos, data));
             }
-            for (pusher, user, set_pos, data) in pushers {
-                let anew = users.iter().any(|(of, anew)| *anew && *of == *user);
-                self.happened(pusher, set_pos, &data, anew);
+            for user in some {
+                let theirs = pushers.remove(user.as_str()).unwrap_or_default();
+                if theirs.is_empty() {
+                    home.pushers.gone(user, came);
+                }
+                let gone = self.of_user.get(*user).into_iter().flatten().copied();
+                let gone: Vec<i64> = gone.filter(|old| !theirs.iter().any(|(id, ..)| id == old)).collect();
+                gone.into_iter().for_each(|pusher| self.forget(pusher));
+                for (pusher, set_pos, data) in theirs {
+                    self.happened(user, pusher, set_pos, &data, users.get(*user) == Some(&true));
+                }
             }
         }
         Ok(())
     }
 
-    /// Something happened that may be pushed through `pusher`.
-    fn happened(&mut self, pusher: i64, set_pos: i64, data: &str, anew: bool) {
+    /// Forgets a pusher that is no more; one that has a turn will find that out.
+    fn forget(&mut self, pusher: i64) {
+        match self.posts.get(&pusher).map(|post| post.state) {
+            Some(State::Waiting { due_ms }) => {
+                self.waiting.remove(&(due_ms, pusher));
+            }
+            Some(State::Idle) => {}
+            _ => return,
+        }
+        self.remove(pusher);
+    }
+
+    fn remove(&mut self, pusher: i64) {
+        let Some(post) = self.posts.remove(&pusher) else { return };
+        if let Some(pushers) = self.of_user.get_mut(&post.user) {
+            pushers.retain(|other| *other != pusher);
+            if pushers.is_empty() {
+                self.of_user.remove(&post.user);
+            }
+        }
+    }
+
+    /// Something happened that may be pushed through `pusher` of `user`.
+    fn happened(&mut self, user: &UserId, pusher: i64, set_pos: i64, data: &str, anew: bool) {
         let gateway = || Data::of(data).map_or_else(|_| "".into(), |data| host(&data.url));
+        if !self.posts.contains_key(&pusher) {
+            self.of_user.entry(user.to_owned()).or_default().push(pusher);
+        }
         let post = self.posts.entry(pusher).or_insert_with(|| Post {
+            user: user.to_owned(),
             state: State::Idle,
             set_pos,
             gateway: gateway(),
@@ -273,7 +316,7 @@ impl<'a> Desk<'a> {
         let happened = post.state == State::Running { happened: true };
         post.progress = progress;
         match end {
-            End::Gone => drop(self.posts.remove(&pusher)),
+            End::Gone => self.remove(pusher),
             End::Failed { retry_after_ms } => self.wait(pusher, retry_after_ms),
             End::Done if !happened => post.state = State::Idle,
             End::Done | End::More => self.make_ready(pusher),

@@ -86,7 +86,11 @@ pub async fn set(home: &Home, who: &Device, form: Form, wish: Wish) -> Answer<()
         }
     }
     match home.db.commit(batch).await {
-        Ok(_) => Ok(()),
+        Ok(_) => {
+            // What is known of one that is gone is forgotten.
+            home.pushers.mark_users([(who.user_id.clone(), false)]);
+            Ok(())
+        }
         Err(store::Error::Refused { .. }) => Err(not_set(home, who).await?),
         Err(error) => Err(error.into()),
     }

@@ -19,8 +19,13 @@ use crate::{
     refusal::{Answer, Refusal},
 };
 
-/// Requests in one round; then others have their turn.
-const REQUESTS_MAX: usize = 32;
+/// Requests in one round, and how long it may have taken before one more, in milliseconds; then others
+/// have their turn.
+const REQUESTS_MAX: usize = 16;
+const ROUND_MS_MAX: i64 = 5_000;
+
+/// A gateway that takes longer to answer is treated as one that does not, in milliseconds.
+const SLOW_MS: i64 = 5_000;
 
 /// For how long it is tried to push an event, in milliseconds.
 const EVENT_LIFE_MS: i64 = 24 * 60 * 60 * 1000;
@@ -43,7 +48,7 @@ pub(super) struct Progress {
     pub(super) unread: Option<HashMap<i64, u32>>,
     /// How often in a row the gateway could not be told.
     pub(super) failures: u32,
-    /// Whether the gateway answered in the last round; `None` if it was not asked.
+    /// Whether the gateway answered in time in the last round; `None` if it was not asked.
     pub(super) answered: Option<bool>,
     /// The event that the gateway found wrong last, and how often.
     wrong: (i64, u32),
@@ -94,6 +99,7 @@ pub(super) async fn round(home: &Home, pusher: i64, progress: &mut Progress) -> 
 }
 
 async fn go(home: &Home, id: i64, progress: &mut Progress) -> Answer<End> {
+    let begun_ms = home.clock.now_ms();
     let Some(pusher) = stored::get(&home.db, id).await? else { return Ok(End::Gone) };
     let user = UserId::parse(&*pusher.user_id).map_err(|error| Refusal::broken(error.to_string()))?;
     let data = Data::of(&pusher.set.data)?;
@@ -106,7 +112,7 @@ async fn go(home: &Home, id: i64, progress: &mut Progress) -> Answer<End> {
     }
     let mut requests = 0;
     for due in &found.due {
-        if requests == REQUESTS_MAX {
+        if requests == REQUESTS_MAX || home.clock.now_ms() - begun_ms > ROUND_MS_MAX {
             return Ok(End::More);
         }
         if is_too_old(home, due) {
@@ -194,12 +200,20 @@ async fn send(
 ) -> Answer<Sent> {
     let begun_ms = home.clock.now_ms();
     let reply = outgoing::post_to_gateway(home, &data.url, body).await;
-    metrics::histogram!("hearth_push_seconds").record((home.clock.now_ms() - begun_ms) as f64 / 1000.0);
-    progress.answered = Some(!matches!(reply, Err(outgoing::Error::Unreachable(_))));
+    let took_ms = home.clock.now_ms() - begun_ms;
+    metrics::histogram!("hearth_push_seconds").record(took_ms as f64 / 1000.0);
+    let is_silent = matches!(reply, Err(outgoing::Error::Unreachable(_))) || took_ms > SLOW_MS;
+    progress.answered = Some(!is_silent);
     let sent = match reply {
         Ok(reply) if (200..300).contains(&reply.status) => answered(pusher, &reply.body),
-        Ok(reply) => refused(&reply, progress, pos),
-        Err(_) => Sent::Failed { retry_after_ms: 0 },
+        Ok(reply) => {
+            tracing::debug!(pusher = pusher.pusher, status = reply.status, "a push gateway refused");
+            refused(&reply, progress, pos)
+        }
+        Err(error) => {
+            tracing::debug!(pusher = pusher.pusher, %error, "a push gateway could not be told");
+            Sent::Failed { retry_after_ms: 0 }
+        }
     };
     let outcome = match &sent {
         Sent::Delivered => "delivered",
