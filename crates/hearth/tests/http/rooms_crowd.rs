@@ -1,10 +1,10 @@
 //! Many at once in one room: the way of an event holds under a crowd.
 
-use std::{collections::HashSet, future::Future, sync::Arc, task::Poll};
+use std::{collections::HashSet, future::Future, pin::pin, sync::Arc, task::Poll};
 
-use futures_util::future::join_all;
-use homeserver::rooms::{self, Room, TimelineEvent, state, timeline};
-use ruma::RoomId;
+use futures_util::{FutureExt, future::join_all};
+use homeserver::rooms::{self, Intent, Room, TimelineEvent, state, timeline};
+use ruma::{CanonicalJsonObject, RoomId};
 use serde_json::json;
 
 use crate::harness::{Server, User, encode, on_both_databases};
@@ -59,6 +59,36 @@ async fn crowd(server: &Server, size: usize) -> Vec<User> {
 }
 
 on_both_databases! {
+    async fn what_is_on_its_way_is_built_upon_whatever_the_caches_forget(server: Server) {
+        let alice = server.user("alice").await;
+        let room_id = alice.creates_room(json!({})).await;
+        let (room, _) = history(&server, &room_id).await;
+        let home = &server.home;
+        // The writer is busy, so that the topic stays on its way.
+        let (release, busy) = std::sync::mpsc::channel::<()>();
+        let mut batch = store::Batch::new();
+        batch.then(move |_| busy.recv().unwrap_or_default());
+        let first = home.db.enqueue(batch);
+        let says = |kind: &str| {
+            let mut content = CanonicalJsonObject::new();
+            content.insert("text".to_owned(), "anything".to_owned().into());
+            rooms::append(home, &room, Intent::state(&alice.user_id, kind, "", content))
+        };
+        let mut topic = pin!(says("m.room.topic"));
+        assert!(topic.as_mut().now_or_never().is_none());
+        home.rooms.nodes.clear();
+        home.rooms.events.clear();
+        let mut name = pin!(says("m.room.name"));
+        assert!(name.as_mut().now_or_never().is_none());
+        release.send(()).expect("the writer waits");
+        first.await.expect("nothing to write");
+        topic.await.expect("the topic");
+        name.await.expect("the name");
+        let (room, events) = history(&server, &room_id).await;
+        is_a_line(&events);
+        counts_are_right(&server, &room, 1, 0).await;
+    }
+
     async fn fifty_who_talk_and_come_and_go_make_one_line(server: Server) {
         let alice = server.user("alice").await;
         let users = crowd(&server, 50).await;

@@ -25,6 +25,7 @@ use super::{
     effects::{self, Effect},
     memory::{self, Head, Newest, Room},
     relations, state,
+    unsettled::Pins,
 };
 use crate::{
     Home,
@@ -207,6 +208,8 @@ pub struct Chain {
     /// Events of this chain, which nobody else can find yet.
     fresh: HashMap<OwnedEventId, Arc<Event>>,
     effects: Vec<Effect>,
+    /// What others may build upon once the lock is let go.
+    pins: Pins,
     pub(super) joined: i64,
     pub(super) invited: i64,
 }
@@ -261,6 +264,7 @@ impl Chain {
             batch,
             fresh: HashMap::new(),
             effects: Vec::new(),
+            pins: Pins::new(&home.rooms.unsettled),
             joined: 0,
             invited: 0,
         }
@@ -365,6 +369,7 @@ impl Chain {
             let grown = state::put(&self.home, root, vec![change], era).await?;
             root = grown.root;
             for new in grown.nodes {
+                self.pins.node(new.name, new.node);
                 store::state::put(&mut self.batch, new.name.as_bytes(), new.bytes);
             }
         }
@@ -432,14 +437,16 @@ impl Chain {
     /// A broken server if this chain has begun, or `born` is not of a new room.
     pub(super) fn together_with(&mut self, mut born: Chain) -> Answer<(PosRef, OwnedRoomId)> {
         born.advance();
-        let Chain { place: Place::New(key, version), room_id: Some(room_id), effects, mut batch, .. } = born
+        let Chain {
+            place: Place::New(key, version), room_id: Some(room_id), effects, mut batch, pins, ..
+        } = born
         else {
             return Err(Refusal::broken("a room can not begin twice"));
         };
         if !self.batch.is_empty() {
             return Err(Refusal::broken("a chain that has begun can not begin a room"));
         }
-        begun(&self.home, &mut batch, (key, room_id.clone(), version), effects);
+        begun(&self.home, &mut batch, (key, room_id.clone(), version), (effects, pins));
         self.batch = batch;
         Ok((key, room_id))
     }
@@ -457,17 +464,18 @@ impl Chain {
         self.advance();
         // What can not be stored must not take down what others build on it meanwhile.
         self.batch.check().map_err(Failed::Broken)?;
-        let Chain { home, place, mut batch, effects, head, room_id, .. } = self;
+        let Chain { home, place, mut batch, effects, mut pins, head, room_id, .. } = self;
         match place {
             Place::Known(room, mut guard) => {
                 // The next chain builds on these before they are durable. Should they fall, nobody
                 // ever learns their ids.
-                for effect in &effects {
-                    home.rooms.events.insert(effect.event.event_id().to_owned(), effect.event.clone());
-                }
+                effects.iter().for_each(|effect| pins.event(effect.event.clone()));
                 let (home_then, room_then) = (home.clone(), room.clone());
                 let concerned = effects::concerned(&home, &effects);
-                batch.then(move |at| effects::happened(&home_then, &room_then, effects, at));
+                batch.then(move |at| {
+                    effects::happened(&home_then, &room_then, effects, at);
+                    drop(pins);
+                });
                 let (home_then, room_then) = (home.clone(), room.clone());
                 batch.once_published(move |_| home_then.bell.ring_soon(Some(room_then), concerned));
                 // From here to the release of the lock nothing may be awaited: a request that is
@@ -485,7 +493,7 @@ impl Chain {
             }
             Place::New(key, version) => {
                 let room_id = room_id.ok_or(Failed::Overtaken)?;
-                begun(&home, &mut batch, (key, room_id, version), effects);
+                begun(&home, &mut batch, (key, room_id, version), (effects, pins));
                 let at = home.db.commit(batch).await.map_err(Failed::of)?;
                 Ok(memory::find_by_key(&home, at.at(key)).await.ok())
             }
@@ -498,7 +506,7 @@ fn begun(
     home: &Home,
     batch: &mut Batch,
     (key, room_id, version): (PosRef, OwnedRoomId, RoomVersionId),
-    effects: Vec<Effect>,
+    (effects, pins): (Vec<Effect>, Pins),
 ) {
     let (home_then, home) = (home.clone(), home.clone());
     // Its members are among them.
@@ -507,6 +515,7 @@ fn begun(
         Ok(room) => {
             let room = home_then.rooms.insert(room);
             effects::happened(&home_then, &room, effects, at);
+            drop(pins);
         }
         Err(refusal) => tracing::error!(%refusal, "a new room can not be read"),
     });

@@ -33,6 +33,7 @@ use crate::{
         summary::Summaries,
         tail::{Tail, Weight},
         txns::Txns,
+        unsettled::Unsettled,
     },
 };
 
@@ -78,6 +79,8 @@ pub struct Memory {
     pub events: Cache<OwnedEventId, Arc<Event>, ByBytes>,
     /// Nodes of state trees.
     pub nodes: Cache<Root, Arc<Node>, ByBytes>,
+    /// What is built upon before it is durable.
+    pub(super) unsettled: Arc<Unsettled>,
     /// The history visibility in states.
     pub visibilities: Cache<Root, HistoryVisibility>,
     /// What the newest events of all rooms take.
@@ -127,6 +130,7 @@ impl Memory {
             redactions: Mutex::default(),
             events: Cache::with_weighter(16_384, budget.share(EVENTS_PERCENT), ByBytes),
             nodes: Cache::with_weighter(16_384, budget.share(NODES_PERCENT), ByBytes),
+            unsettled: Arc::default(),
             visibilities: Cache::new(VISIBILITIES_MAX),
             tails: Weight::new(budget.share(TAILS_PERCENT)),
         }

@@ -31,6 +31,7 @@ mod tail;
 pub mod third_party;
 pub mod timeline;
 mod txns;
+mod unsettled;
 pub mod upgrade;
 pub mod visibility;
 

@@ -24,7 +24,11 @@ async fn with_nodes<T>(
     let mut brought: HashMap<Root, Arc<Node>> = HashMap::new();
     loop {
         let missing = {
-            let cached = |name: &Root| brought.get(name).cloned().or_else(|| home.rooms.nodes.get(name));
+            let memory = &home.rooms;
+            let cached = |name: &Root| {
+                let brought = brought.get(name).cloned();
+                brought.or_else(|| memory.nodes.get(name)).or_else(|| memory.unsettled.node(name))
+            };
             match ask(&cached) {
                 Ok(answer) => return Ok(answer),
                 Err(Missing(names)) => names,
@@ -98,12 +102,17 @@ pub async fn put(home: &Home, root: Root, changes: Vec<Entry>, era: u64) -> Answ
     Ok(grown)
 }
 
+/// An event in memory, be it durable or on its way.
+fn at_hand(home: &Home, event_id: &EventId) -> Option<Arc<Event>> {
+    home.rooms.events.get(event_id).or_else(|| home.rooms.unsettled.event(event_id))
+}
+
 /// An event of `room` that is known to exist: out of the state, of `prev_events`, of `auth_events`.
 ///
 /// # Errors
 /// A broken server if it does not exist after all.
 pub async fn event_by_id(home: &Home, room: &Room, event_id: &EventId) -> Answer<Arc<Event>> {
-    if let Some(event) = home.rooms.events.get(event_id) {
+    if let Some(event) = at_hand(home, event_id) {
         return Ok(event);
     }
     let redactions = home.rooms.redactions();
@@ -124,7 +133,7 @@ pub async fn events_by_id(home: &Home, room: &Room, event_ids: &[OwnedEventId]) 
     let mut found: HashMap<&EventId, Arc<Event>> = HashMap::new();
     let mut wanted = Vec::new();
     for event_id in event_ids {
-        match home.rooms.events.get(event_id) {
+        match at_hand(home, event_id) {
             Some(event) => drop(found.insert(event_id, event)),
             None => wanted.push(event_id.to_string()),
         }
