@@ -7,11 +7,14 @@ use ruma::{
     api::client::filter::{Filter, LazyLoadOptions, RoomEventFilter, UrlFilter},
 };
 
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
 use crate::{Refused, event::Event, glob};
 
 /// How many rooms, senders and types one list of a filter may have.
 pub const ENTRIES_MAX: usize = 1000;
-/// How many types with a `*` one list may have: each is tried on each event.
+/// How many entries with a `*` one list may have: each is tried on each event.
 pub const WILDCARDS_MAX: usize = 50;
 
 /// A compiled `RoomEventFilter` or `EventFilter`.
@@ -19,7 +22,7 @@ pub const WILDCARDS_MAX: usize = 50;
 pub struct EventFilter {
     rooms: Names,
     senders: Names,
-    types: Types,
+    types: Names,
     url: Option<UrlFilter>,
     /// How many events the client wants at most; the server caps it.
     pub limit: Option<u64>,
@@ -51,7 +54,7 @@ impl EventFilter {
         Ok(Self {
             rooms: Names::new(filter.rooms.as_deref(), &filter.not_rooms)?,
             senders: Names::new(filter.senders.as_deref(), &filter.not_senders)?,
-            types: Types::new(filter.types.as_deref(), &filter.not_types)?,
+            types: Names::new(filter.types.as_deref(), &filter.not_types)?,
             url: filter.url_filter,
             limit: filter.limit.map(u64::from),
             lazy_load: filter.lazy_load_options,
@@ -66,10 +69,34 @@ impl EventFilter {
     pub fn of_events(filter: &Filter) -> Result<Self, Refused> {
         Ok(Self {
             senders: Names::new(filter.senders.as_deref(), &filter.not_senders)?,
-            types: Types::new(filter.types.as_deref(), &filter.not_types)?,
+            types: Names::new(filter.types.as_deref(), &filter.not_types)?,
             limit: filter.limit.map(u64::from),
             ..Self::default()
         })
+    }
+
+    /// Compiles a `RoomEventFilter` from JSON. In lists of ids, too, `*` stands for any characters, as it did
+    /// in 2015: no id that is made today has one.
+    ///
+    /// # Errors
+    /// [`Refused::BadJson`] if it is none, and as [`EventFilter::of_room_events`].
+    pub fn read_room_events(mut part: Value) -> Result<Self, Refused> {
+        let [rooms, not_rooms, senders, not_senders] =
+            ["rooms", "not_rooms", "senders", "not_senders"].map(|list| take_patterns(&mut part, list));
+        let filter = Self::of_room_events(&read(part)?)?;
+        let (rooms, senders) =
+            (filter.rooms.with(rooms, not_rooms)?, filter.senders.with(senders, not_senders)?);
+        Ok(Self { rooms, senders, ..filter })
+    }
+
+    /// Compiles an `EventFilter` from JSON, in the same way.
+    ///
+    /// # Errors
+    /// As [`EventFilter::read_room_events`].
+    pub fn read_events(mut part: Value) -> Result<Self, Refused> {
+        let [senders, not_senders] = ["senders", "not_senders"].map(|list| take_patterns(&mut part, list));
+        let filter = Self::of_events(&read(part)?)?;
+        Ok(Self { senders: filter.senders.with(senders, not_senders)?, ..filter })
     }
 
     /// Whether the client wants this event.
@@ -95,50 +122,37 @@ impl EventFilter {
 
     /// Whether nothing at all passes, so that nobody need look.
     pub fn admits_nothing(&self) -> bool {
-        [&self.rooms.wanted, &self.senders.wanted]
-            .into_iter()
-            .any(|wanted| wanted.as_ref().is_some_and(Vec::is_empty))
-            || self.types.wanted.as_ref().is_some_and(Patterns::is_empty)
+        [&self.rooms, &self.senders, &self.types].into_iter().any(Names::admit_nothing)
     }
 }
 
-/// `rooms` and `not_rooms` of a list of rooms, as sync's `RoomFilter` has them.
+/// Two lists of names: those that are wanted, all if there is no such list, and those that are not.
 #[derive(Debug, Clone, Default)]
-pub struct Names {
-    wanted: Option<Vec<String>>,
-    unwanted: Vec<String>,
-}
-
-impl Names {
-    /// Compiles two lists.
-    ///
-    /// # Errors
-    /// [`Refused::BadJson`] if one has more than [`ENTRIES_MAX`] entries.
-    pub fn new<T: AsRef<str>>(wanted: Option<&[T]>, unwanted: &[T]) -> Result<Self, Refused> {
-        Ok(Self { wanted: wanted.map(sorted).transpose()?, unwanted: sorted(unwanted)? })
-    }
-
-    /// Whether a name passes both lists.
-    pub fn admit(&self, name: &str) -> bool {
-        let within = |names: &Vec<String>| names.binary_search_by(|entry| entry.as_str().cmp(name)).is_ok();
-        !within(&self.unwanted) && self.wanted.as_ref().is_none_or(within)
-    }
-}
-
-#[derive(Debug, Clone, Default)]
-struct Types {
+struct Names {
     wanted: Option<Patterns>,
     unwanted: Patterns,
 }
 
-impl Types {
-    fn new(wanted: Option<&[String]>, unwanted: &[String]) -> Result<Self, Refused> {
+impl Names {
+    fn new<T: AsRef<str>>(wanted: Option<&[T]>, unwanted: &[T]) -> Result<Self, Refused> {
         Ok(Self { wanted: wanted.map(Patterns::new).transpose()?, unwanted: Patterns::new(unwanted)? })
     }
 
-    fn admit(&self, event_type: &str) -> bool {
-        !self.unwanted.match_any(event_type)
-            && self.wanted.as_ref().is_none_or(|wanted| wanted.match_any(event_type))
+    /// The same lists with more entries.
+    fn with(mut self, wanted: Vec<String>, unwanted: Vec<String>) -> Result<Self, Refused> {
+        if !wanted.is_empty() {
+            self.wanted.get_or_insert_default().add(wanted)?;
+        }
+        self.unwanted.add(unwanted)?;
+        Ok(self)
+    }
+
+    fn admit(&self, name: &str) -> bool {
+        !self.unwanted.match_any(name) && self.wanted.as_ref().is_none_or(|wanted| wanted.match_any(name))
+    }
+
+    fn admit_nothing(&self) -> bool {
+        self.wanted.as_ref().is_some_and(Patterns::is_empty)
     }
 }
 
@@ -149,13 +163,20 @@ struct Patterns {
 }
 
 impl Patterns {
-    fn new(patterns: &[String]) -> Result<Self, Refused> {
-        let (wildcards, exact): (Vec<_>, Vec<_>) =
-            patterns.iter().cloned().partition(|text| text.contains('*'));
-        if wildcards.len() > WILDCARDS_MAX {
-            return Err(Refused::BadJson(format!("a filter has more than {WILDCARDS_MAX} types with «*»")));
+    fn new<T: AsRef<str>>(patterns: &[T]) -> Result<Self, Refused> {
+        let patterns = patterns.iter().map(AsRef::as_ref);
+        let (wildcards, exact): (Vec<&str>, Vec<&str>) = patterns.partition(|text| text.contains('*'));
+        let mut new = Self { exact: sorted(&exact)?, wildcards: Vec::new() };
+        new.add(wildcards.into_iter().map(str::to_owned).collect())?;
+        Ok(new)
+    }
+
+    fn add(&mut self, wildcards: Vec<String>) -> Result<(), Refused> {
+        self.wildcards.extend(wildcards);
+        if self.wildcards.len() > WILDCARDS_MAX {
+            return Err(Refused::BadJson(format!("a filter has more than {WILDCARDS_MAX} entries with «*»")));
         }
-        Ok(Self { exact: sorted(&exact)?, wildcards })
+        Ok(())
     }
 
     fn match_any(&self, text: &str) -> bool {
@@ -166,6 +187,17 @@ impl Patterns {
     fn is_empty(&self) -> bool {
         self.exact.is_empty() && self.wildcards.is_empty()
     }
+}
+
+/// Takes the entries with `*` out of a list of ids, of which ruma's types hold whole ones only.
+fn take_patterns(part: &mut Value, list: &str) -> Vec<String> {
+    let Some(Value::Array(entries)) = part.get_mut(list) else { return Vec::new() };
+    let is_pattern = |entry: &mut Value| entry.as_str().is_some_and(|text| text.contains('*'));
+    entries.extract_if(.., is_pattern).filter_map(|entry| entry.as_str().map(str::to_owned)).collect()
+}
+
+fn read<T: DeserializeOwned>(part: Value) -> Result<T, Refused> {
+    serde_json::from_value(part).map_err(|error| Refused::BadJson(format!("a filter: {error}")))
 }
 
 fn sorted<T: AsRef<str>>(names: &[T]) -> Result<Vec<String>, Refused> {

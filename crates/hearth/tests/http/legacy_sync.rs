@@ -164,4 +164,38 @@ on_both_databases! {
         bob.get("/v2_alpha/sync?since=s1_x").await.refused(400, "M_INVALID_PARAM");
         server.stranger().get("/v2_alpha/sync").await.refused(401, "M_MISSING_TOKEN");
     }
+
+    async fn a_filter_may_have_wildcards_among_its_ids(server: Server) {
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let kitchen = alice.creates_room(json!({ "preset": "public_chat" })).await;
+        bob.joins(&kitchen).await;
+        alice.say(&kitchen, "of alice").await;
+        bob.say(&kitchen, "of bob").await;
+        let filters = format!("/v2_alpha/user/{}/filter", encode(alice.user_id.as_str()));
+        for (part, bodies) in [
+            (json!({ "senders": ["@ali*"] }), vec!["of alice"]),
+            (json!({ "not_senders": ["@ali*"] }), vec!["of bob"]),
+            (json!({ "senders": ["*:hearth.test"], "not_senders": ["@bob:*"] }), vec!["of alice"]),
+            (json!({ "senders": ["*"] }), vec!["of alice", "of bob"]),
+            (json!({ "rooms": ["!*"], "types": ["m.*.message"] }), vec!["of alice", "of bob"]),
+            (json!({ "not_rooms": ["*"] }), vec![]),
+            (json!({ "not_types": ["*"] }), vec![]),
+        ] {
+            let filter = json!({ "room": { "timeline": part } });
+            let kept = alice.post(&filters, filter.clone()).await.ok();
+            let named = kept["filter_id"].as_str().expect("an id");
+            assert_eq!(alice.get(&format!("{filters}/{named}")).await.ok(), filter);
+            let told = synced(&alice, &format!("filter={named}")).await;
+            let events = &told["room_map"][&kitchen];
+            let told: Vec<_> = events["timeline"]["events"].as_array().expect("a timeline").iter()
+                .filter_map(|id| events["event_map"][id.as_str()?]["content"]["body"].as_str()).collect();
+            assert_eq!(told, bodies, "{filter}");
+        }
+        let all = alice.post(&filters, json!({ "room": { "not_rooms": ["!*"] }, "presence": { "not_senders": ["*"] } })).await.ok();
+        let told = synced(&alice, &format!("filter={}", all["filter_id"].as_str().expect("an id"))).await;
+        assert_eq!((&told["room_map"], &told["presence"]["events"]), (&json!({}), &json!([])));
+        for wrong in [json!({ "room": { "timeline": { "senders": ["alice"] } } }), json!({ "room": { "rooms": ["kitchen"] } })] {
+            alice.post(&filters, wrong).await.refused(400, "M_BAD_JSON");
+        }
+    }
 }

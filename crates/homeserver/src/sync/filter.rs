@@ -3,20 +3,22 @@
 //! A filter never changes, and every sync of a client comes with the same: so it is compiled once and
 //! shared by all who use it.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use quick_cache::{Weighter, sync::Cache};
-use rules::{
-    event_fields::EventFields,
-    filter::{EventFilter, Names},
-    format::Format,
-};
+use rules::{event_fields::EventFields, filter::EventFilter, format::Format};
 use ruma::{
     UserId,
     api::client::filter::{EventFormat, FilterDefinition, LazyLoadOptions},
 };
+use serde_json::{Value, json};
 
-use crate::{Home, config, filters, refusal::Answer, who::Device};
+use crate::{
+    Home, config,
+    filters::{self, FILTER_BYTES_MAX},
+    refusal::{Answer, Refusal},
+    who::Device,
+};
 
 /// What compiled filters may take, in hundredths of all caches.
 const PERCENT: u64 = 2;
@@ -30,7 +32,7 @@ const TIMELINE_LIMIT_MAX: usize = 100;
 /// A filter of `/sync`, compiled.
 #[derive(Debug, Default)]
 pub struct Filter {
-    pub(super) rooms: Names,
+    pub(super) rooms: EventFilter,
     pub(super) include_leave: bool,
     pub(super) timeline: EventFilter,
     pub(super) state: EventFilter,
@@ -89,8 +91,16 @@ impl Filter {
         if let Some(kept) = home.filters.0.get(&key) {
             return Ok(kept.filter);
         }
-        let (json, definition) = filters::of_query(home, who.user(), named).await?;
-        let filter = Arc::new(Filter::compile(&definition)?);
+        let wrong = |refusal: Refusal| match refusal.status {
+            500.. => refusal,
+            _ => Refusal::invalid_param(format!("The filter: {}", refusal.message)),
+        };
+        let json = match named {
+            "" => Cow::Borrowed("{}"),
+            json if json.starts_with('{') => Cow::Borrowed(json),
+            filter_id => Cow::Owned(filters::get(home, who.user(), filter_id).await.map_err(wrong)?),
+        };
+        let filter = Arc::new(Filter::compile(&json).map_err(wrong)?);
         home.filters.0.insert(key, Kept { filter: filter.clone(), json_bytes: json.len() });
         Ok(filter)
     }
@@ -107,22 +117,40 @@ impl Filter {
         filter
     }
 
-    fn compile(definition: &FilterDefinition) -> Answer<Self> {
-        let room = &definition.room;
+    /// Compiles a filter, and so tells whether all of it can be used.
+    ///
+    /// # Errors
+    /// `M_NOT_JSON`, `M_BAD_JSON`, `M_TOO_LARGE`
+    pub(crate) fn compile(json: &str) -> Answer<Self> {
+        if json.len() > FILTER_BYTES_MAX {
+            return Err(Refusal::too_large(format!("A filter has at most {FILTER_BYTES_MAX} bytes")));
+        }
+        let mut all: Value =
+            serde_json::from_str(json).map_err(|error| Refusal::not_json(format!("A filter: {error}")))?;
+        let mut take = |path, key| all.pointer_mut(path)?.as_object_mut()?.remove(key);
+        let lists = ["rooms", "not_rooms"].into_iter();
+        let rooms: Value = lists.filter_map(|list| Some((list, take("/room", list)?))).collect();
+        // What is not there asks for nothing.
+        let mut part = |path, key| take(path, key).unwrap_or_else(|| json!({}));
+        let [timeline, state, ephemeral, room_account_data] =
+            ["timeline", "state", "ephemeral", "account_data"].map(|key| part("/room", key));
+        let [account_data, presence] = ["account_data", "presence"].map(|key| part("", key));
+        let rest: FilterDefinition =
+            serde_json::from_value(all).map_err(|error| Refusal::bad_json(format!("A filter: {error}")))?;
         Ok(Filter {
-            rooms: Names::new(room.rooms.as_deref(), &room.not_rooms)?,
-            include_leave: room.include_leave,
-            timeline: EventFilter::of_room_events(&room.timeline)?,
-            state: EventFilter::of_room_events(&room.state)?,
-            ephemeral: EventFilter::of_room_events(&room.ephemeral)?,
-            room_account_data: EventFilter::of_room_events(&room.account_data)?,
-            account_data: EventFilter::of_events(&definition.account_data)?,
-            presence: EventFilter::of_events(&definition.presence)?,
-            format: match definition.event_format {
+            rooms: EventFilter::read_room_events(rooms)?,
+            include_leave: rest.room.include_leave,
+            timeline: EventFilter::read_room_events(timeline)?,
+            state: EventFilter::read_room_events(state)?,
+            ephemeral: EventFilter::read_room_events(ephemeral)?,
+            room_account_data: EventFilter::read_room_events(room_account_data)?,
+            account_data: EventFilter::read_events(account_data)?,
+            presence: EventFilter::read_events(presence)?,
+            format: match rest.event_format {
                 EventFormat::Federation => Format::Pdu,
                 _ => Format::Client,
             },
-            fields: definition.event_fields.as_deref().map(EventFields::new).transpose()?,
+            fields: rest.event_fields.as_deref().map(EventFields::new).transpose()?,
         })
     }
 

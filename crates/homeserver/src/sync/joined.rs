@@ -42,7 +42,7 @@ pub(super) struct Joined {
 /// If the database does not answer.
 pub(super) async fn find(look: &Look, member: &Member) -> Answer<Option<Joined>> {
     let room = rooms::find_by_key(&look.home, member.room).await?;
-    if !look.ask.filter.rooms.admit(room.room_id.as_str()) {
+    if !look.ask.filter.rooms.admits_room(&room.room_id) {
         return Ok(None);
     }
     let viewer = look.viewer(member);

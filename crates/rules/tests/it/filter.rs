@@ -1,7 +1,7 @@
 //! Filters: which events pass.
 
 use proptest::prelude::*;
-use rules::filter::{ENTRIES_MAX, EventFilter, Names, Subject, WILDCARDS_MAX};
+use rules::filter::{ENTRIES_MAX, EventFilter, Subject, WILDCARDS_MAX};
 use ruma::{RoomVersionId, api::client::filter::RoomEventFilter};
 use serde_json::{Value, json};
 
@@ -78,13 +78,50 @@ fn things_that_are_no_events() {
 #[test]
 fn lists_are_limited() {
     let many: Vec<String> = (0..=ENTRIES_MAX).map(|number| format!("t{number}")).collect();
-    Names::new(Some(&many[1..]), &[]).expect("just enough");
-    Names::new(Some(&many), &[]).expect_err("one too many");
+    EventFilter::read_events(json!({ "types": many[1..] })).expect("just enough");
+    EventFilter::read_events(json!({ "types": many })).expect_err("one too many");
     let wild: Vec<String> = (0..=WILDCARDS_MAX).map(|number| format!("t{number}*")).collect();
     for (types, fine) in [(&wild[1..], true), (&wild[..], false)] {
         let filter = serde_json::from_value(json!({"types": types})).expect("a filter");
         assert_eq!(EventFilter::of_room_events(&filter).is_ok(), fine);
     }
+}
+
+#[test]
+fn ids_may_have_wildcards_as_in_2015() {
+    let subject = |sender: &'static str| Subject {
+        event_type: "m.room.message",
+        sender: Some(sender),
+        room_id: Some(ruma::room_id!("!kitchen:hearth.test")),
+        has_url: false,
+    };
+    let (alice, bob) = (subject("@alice:hearth.test"), subject("@bob:elsewhere.test"));
+    for (part, of_alice, of_bob) in [
+        (json!({ "senders": ["@ali*"] }), true, false),
+        (json!({ "senders": ["*:elsewhere.test", "@alice:hearth.test"] }), true, true),
+        (json!({ "senders": ["*"], "not_senders": ["@*:elsewhere.*"] }), true, false),
+        (json!({ "senders": [] }), false, false),
+        (json!({ "rooms": ["!kit*"] }), true, true),
+        (json!({ "rooms": ["*:elsewhere.test"] }), false, false),
+        (json!({ "not_rooms": ["*"] }), false, false),
+        (json!({ "not_types": ["m.*.message"] }), false, false),
+    ] {
+        let filter = EventFilter::read_room_events(part.clone()).expect("a filter");
+        assert_eq!(
+            [filter.admits_subject(&alice), filter.admits_subject(&bob)],
+            [of_alice, of_bob],
+            "{part}"
+        );
+    }
+    let presence = EventFilter::read_events(json!({ "not_senders": ["@b*"] })).expect("a filter");
+    assert!(presence.admits_subject(&alice) && !presence.admits_subject(&bob));
+    for wrong in
+        [json!({ "senders": ["alice"] }), json!({ "rooms": [1] }), json!({ "rooms": "*" }), json!([])]
+    {
+        EventFilter::read_room_events(wrong).expect_err("no filter");
+    }
+    let many = vec!["@*"; WILDCARDS_MAX + 1];
+    EventFilter::read_room_events(json!({ "senders": many })).expect_err("too many wildcards");
 }
 
 /// `*` matches any sequence: the definition, slow and plain.

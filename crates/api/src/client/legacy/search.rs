@@ -11,9 +11,8 @@ use homeserver::{
     who::Device,
 };
 use rules::filter::EventFilter;
-use ruma::api::client::filter::RoomEventFilter;
 use serde::{Deserialize, Serialize};
-use serde_json::{json, value::RawValue};
+use serde_json::{Value, json, value::RawValue};
 
 use crate::{answer::Json, plain::Plain};
 
@@ -32,12 +31,16 @@ struct RoomEvents {
     search_term: String,
     #[serde(default = "all_keys")]
     keys: Vec<Key>,
-    #[serde(default)]
-    filter: RoomEventFilter,
+    #[serde(default = "nothing")]
+    filter: Value,
 }
 
 fn all_keys() -> Vec<Key> {
     vec![Key::Body, Key::Name, Key::Topic]
+}
+
+fn nothing() -> Value {
+    json!({})
 }
 
 #[derive(Serialize)]
@@ -52,7 +55,7 @@ pub async fn search(home: Home, who: Device, ask: Plain) -> Answer<Json> {
     let Some(RoomEvents { search_term, keys, filter }) = search_categories.room_events else {
         return Json::of(&json!({ "search_categories": {} }));
     };
-    let wanted = Wanted { term: search_term, keys, filter: EventFilter::of_room_events(&filter)? };
+    let wanted = Wanted { term: search_term, keys, filter: EventFilter::read_room_events(filter)? };
     let form = Form::v1(Some(who.device()));
     let (matches, count) = search::search(&home, &who, &wanted, form).await?;
     let mut results: BTreeMap<&str, Found<'_>> = BTreeMap::new();
