@@ -133,6 +133,11 @@ pub fn replace(batch: &mut Batch, old: &[u8; 32], new: &[u8; 32]) {
     );
 }
 
+/// Ends a refresh token. Refuses the batch if it is not good any more.
+pub fn use_refresh(batch: &mut Batch, token_hash: &[u8; 32]) {
+    batch.must("DELETE FROM refresh_token WHERE token_hash = $1", vec![(*token_hash).into()]);
+}
+
 /// Ends the refresh token that the one with this hash followed.
 pub fn retire_predecessor(batch: &mut Batch, refresh_hash: &[u8]) {
     batch.run("DELETE FROM refresh_token WHERE next_hash = $1", vec![refresh_hash.to_vec().into()]);

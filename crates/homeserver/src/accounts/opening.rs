@@ -126,8 +126,8 @@ fn tokens(
     }
 }
 
-/// A new pair of tokens for `refresh_token`, which stays good until one of the pair is used. The access
-/// token has no end if it is to be `lasting`.
+/// A new pair of tokens for `refresh_token`, which stays good until one of the pair is used. As in 2015,
+/// `lasting`, it is used up at once, and the new access token has no end.
 ///
 /// # Errors
 /// `M_UNKNOWN_TOKEN`, `M_USER_LOCKED`
@@ -144,7 +144,10 @@ pub async fn refresh(home: &Home, refresh_token: &str, lasting: bool) -> Answer<
     let opened = tokens(home, &mut batch, &user_id, found.device_id.as_str().into(), true, life_ms);
     let new = opened.refresh_token.as_deref().map(token_hash).unwrap_or_default();
     store::tokens::retire_predecessor(&mut batch, &old);
-    store::tokens::replace(&mut batch, &old, &new);
+    match lasting {
+        true => store::tokens::use_refresh(&mut batch, &old),
+        false => store::tokens::replace(&mut batch, &old, &new),
+    }
     sessions::changed(home, &mut batch, &user_id);
     home.db.commit(batch).await.map_err(|error| match error {
         store::Error::Refused { .. } => unknown(),
