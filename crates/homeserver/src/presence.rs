@@ -19,6 +19,7 @@ use crate::{
     who::Device,
 };
 
+pub(crate) use list::in_room;
 pub use list::{change as change_list, content_2015, event_2015, list as of_list, status};
 
 /// A room with more members of this server than that does not carry presence: with every user's coming
@@ -124,6 +125,24 @@ pub fn syncs(home: &Home, who: &Device, said: &PresenceState) {
             Presence { state, status_msg, last_active_ts, last_sync_ms: now_ms, idle_by_client, online_on };
         home.ephemera.set_presence(user, presence, changed);
     }
+}
+
+/// Has everybody told of `user` anew, who has another name or picture now: in 2015 presence says which.
+///
+/// # Errors
+/// If the database does not answer.
+pub(crate) async fn renamed(home: &Home, user: &UserId) -> Answer<()> {
+    let unseen = || Presence {
+        state: PresenceState::Offline,
+        status_msg: None,
+        last_active_ts: home.clock.now_ms(),
+        last_sync_ms: 0,
+        idle_by_client: false,
+        online_on: None,
+    };
+    let presence = known(home, user).await?.unwrap_or_else(unseen);
+    home.ephemera.set_presence(user, presence, true);
+    Ok(())
 }
 
 /// Notes that `user` does something: sends, types, reads.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, value::RawValue};
 use store::{Batch, profiles as stored};
 
 use crate::{
-    Home,
+    Home, presence,
     refusal::{Answer, Refusal},
     rooms::{
         self, Chain, Intent,
@@ -181,11 +181,12 @@ fn depth(value: &Value) -> usize {
     }
 }
 
-/// Carries a change into the rooms of `user`. Goes on if whoever asked hangs up.
+/// Carries a change to whoever sees `user`, and into the rooms. Goes on if whoever asked hangs up.
 async fn changed(home: &Home, user: &UserId, field: &str) -> Answer<()> {
     if !is_in_rooms(field) {
         return Ok(());
     }
+    presence::renamed(home, user).await?;
     let (home, user) = (home.clone(), user.to_owned());
     let carried = tokio::spawn(async move { carry(&home, &user).await });
     carried

@@ -9,10 +9,11 @@ use ruma::{OwnedUserId, UserId};
 use serde_json::{Value, json};
 use store::Batch;
 
-use super::{Presence, known, shares_room};
+use super::{CARRYING_MEMBERS_MAX, Presence, known, shares_room};
 use crate::{
     Home, profiles,
     refusal::{Answer, Refusal},
+    rooms::Room,
     who::Device,
 };
 
@@ -53,6 +54,24 @@ pub fn event_2015(sender: Option<&UserId>, content: Value) -> Value {
         event["sender"] = sender.as_str().into();
     }
     event
+}
+
+/// An `m.presence` event for each member of `room` who was about since the server's start.
+///
+/// # Errors
+/// If the database does not answer.
+pub(crate) async fn in_room(home: &Home, room: &Room) -> Answer<Vec<Value>> {
+    let members = room.with_joined_here(|joined| match joined.len() <= CARRYING_MEMBERS_MAX {
+        true => joined.iter().cloned().collect::<Vec<_>>(),
+        false => Vec::new(),
+    });
+    let mut events = Vec::new();
+    for user in members {
+        if let Some(known) = home.ephemera.presence(&user) {
+            events.push(event_2015(None, content_2015(home, &user, Some(&known)).await?));
+        }
+    }
+    Ok(events)
 }
 
 /// The presence of `user` as v1 tells it: `presence`, `last_active_ago`, `status_msg`.
