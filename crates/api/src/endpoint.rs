@@ -25,6 +25,7 @@ use crate::{
     answer::{self, Reply},
     body,
     caller::{self, Caller},
+    client::legacy,
     pages,
 };
 
@@ -59,6 +60,12 @@ impl Endpoint {
     #[must_use]
     pub fn for_people(self) -> Self {
         Endpoint { for_people: true, refuse: pages::refused::refuse, ..self }
+    }
+
+    /// The same endpoint, but it says no as the API of 2015 did.
+    #[must_use]
+    pub fn as_in_2015(self) -> Self {
+        Endpoint { refuse: legacy::refused::refuse, ..self }
     }
 
     /// What answers.

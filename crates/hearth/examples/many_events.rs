@@ -51,7 +51,7 @@ async fn main() -> Outcome<()> {
 async fn fill(home: &Home, device: &Device, number: usize) -> Outcome<()> {
     let mut ask = create_room::v3::Request::new();
     ask.name = Some(format!("room {number}"));
-    let room_id = rooms::create::create(home, device, ask).await?;
+    let room_id = rooms::create::create(home, device, ask, None).await?;
     let room = rooms::find(home, &room_id).await?;
     for start in (0..IN_A_ROOM).step_by(AT_ONCE) {
         let intents: Vec<Intent> = (start..start + AT_ONCE).map(|n| intent(device, n)).collect();

@@ -244,7 +244,7 @@ pub async fn set_rule(
             // What is taken out first can be put anywhere: the rules' own move does not reach the end.
             rules.remove(name.kind.clone(), &name.rule_id).map_err(|error| not_removed(&error))?;
         }
-        rules.insert(new.clone(), after, before).map_err(|error| not_inserted(&error))?;
+        insert(rules, new.clone(), after, before).map_err(|error| not_inserted(&error))?;
         if let Some(enabled) = enabled {
             rules.set_enabled(name.kind.clone(), &name.rule_id, enabled).map_err(|_| unknown())?;
         }
@@ -254,6 +254,26 @@ pub async fn set_rule(
         Ok(())
     })
     .await
+}
+
+/// Puts a rule into its place. The first place among the overrides is that of the rule that turns all
+/// others off; rules for some clients only are without it, but for this moment.
+fn insert(
+    rules: &mut Ruleset,
+    new: NewPushRule,
+    after: Option<&str>,
+    before: Option<&str>,
+) -> Result<(), InsertPushRuleError> {
+    let master = ConditionalPushRule::master();
+    let was_without = !rules.override_.contains(&master);
+    if was_without {
+        rules.override_.shift_insert(0, master.clone());
+    }
+    let inserted = rules.insert(new, after, before);
+    if was_without {
+        rules.override_.shift_remove(&master);
+    }
+    inserted
 }
 
 fn new_rule(name: &Name, said: Said) -> Answer<NewPushRule> {

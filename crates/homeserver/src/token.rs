@@ -5,7 +5,10 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::refusal::{Answer, Refusal};
+use crate::{
+    Home,
+    refusal::{Answer, Refusal},
+};
 
 /// Bytes of a token that somebody sends.
 const TOKEN_BYTES_MAX: usize = 128;
@@ -26,6 +29,11 @@ impl Token {
     /// The token right after the position `pos`.
     pub fn after(pos: i64) -> Self {
         Token { pos: pos.max(0), ephemeral: 0, link: 0 }
+    }
+
+    /// The token after everything that there is now.
+    pub fn newest(home: &Home) -> Self {
+        Token { ephemeral: home.ephemera.serial(), ..Token::after(home.db.upto()) }
     }
 
     /// The token right before the position `pos`.

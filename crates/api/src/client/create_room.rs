@@ -5,5 +5,5 @@ use ruma::api::client::room::create_room::v3;
 
 /// Creates a room.
 pub async fn create(home: Home, who: Device, ask: v3::Request) -> Answer<v3::Response> {
-    Ok(v3::Response::new(create::create(&home, &who, ask).await?))
+    Ok(v3::Response::new(create::create(&home, &who, ask, None).await?))
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use homeserver::{
     Answer, Home, Refusal,
     rooms::{
-        self, Room,
-        membership::{self, Move},
+        self, Room, Txn,
+        membership::{self, Aside, Move},
         third_party,
     },
     who::Device,
@@ -39,19 +39,28 @@ struct Joining {
 pub async fn join(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> Answer<Json> {
     let room_id: OwnedRoomId = ask.path(0)?;
     let body: Joining = ask.json()?;
-    joined(&home, &who, &rooms::find(&home, &room_id).await?, body).await
+    joined(&home, &who, &rooms::find(&home, &room_id).await?, body, None).await
 }
 
 /// `POST /_matrix/client/v3/join/{roomIdOrAlias}`
 pub async fn join_by_alias(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> Answer<Json> {
     let room: OwnedRoomOrAliasId = ask.path(0)?;
     let body: Joining = ask.json()?;
-    joined(&home, &who, &membership::find(&home, &room).await?, body).await
+    // In 2015 a transaction could stand behind it.
+    let txn_id = ask.path.get(1).map(|txn_id| txn_id.as_str().into());
+    let txn = Txn::of(&who, format!("join/{room}"), txn_id);
+    joined(&home, &who, &membership::find(&home, &room).await?, body, txn).await
 }
 
-async fn joined(home: &Home, who: &Device, room: &Arc<Room>, body: Joining) -> Answer<Json> {
+async fn joined(
+    home: &Home,
+    who: &Device,
+    room: &Arc<Room>,
+    body: Joining,
+    txn: Option<Txn>,
+) -> Answer<Json> {
     let signed = body.third_party_signed.map(|signed| third_party::signed(signed.get().as_bytes()));
-    membership::join(home, who, room, body.reason, signed.transpose()?).await?;
+    membership::join(home, who, room, Aside { reason: body.reason, txn }, signed.transpose()?).await?;
     Json::of(&json!({ "room_id": room.room_id }))
 }
 
@@ -62,7 +71,7 @@ pub async fn knock(
     ask: knock_room::v3::Request,
 ) -> Answer<knock_room::v3::Response> {
     let room = membership::find(&home, &ask.room_id_or_alias).await?;
-    membership::change_as(&home, &who, &room, Move::Knock, who.user(), ask.reason).await?;
+    membership::change_as(&home, &who, &room, Move::Knock, who.user(), ask.reason.into()).await?;
     Ok(knock_room::v3::Response::new(room.room_id.clone()))
 }
 
@@ -75,10 +84,11 @@ pub async fn invite(
     let room = rooms::find(&home, &ask.room_id).await?;
     match ask.recipient {
         InvitationRecipient::UserId(invited) => {
-            membership::change_as(&home, &who, &room, Move::Invite, &invited.user_id, invited.reason).await?;
+            let reason = invited.reason.into();
+            membership::change_as(&home, &who, &room, Move::Invite, &invited.user_id, reason).await?;
         }
         InvitationRecipient::ThirdPartyId(invited) => {
-            third_party::invite(&home, &who, &room, &invited).await?;
+            third_party::invite(&home, &who, &room, &invited, None).await?;
         }
         _ => return Err(Refusal::bad_json("An invite names a user or an address")),
     }
@@ -92,7 +102,7 @@ pub async fn leave(
     ask: leave_room::v3::Request,
 ) -> Answer<leave_room::v3::Response> {
     let room = rooms::find(&home, &ask.room_id).await?;
-    membership::change_as(&home, &who, &room, Move::Leave, who.user(), ask.reason).await?;
+    membership::change_as(&home, &who, &room, Move::Leave, who.user(), ask.reason.into()).await?;
     Ok(leave_room::v3::Response::new())
 }
 
@@ -138,5 +148,5 @@ async fn change(
     reason: Option<String>,
 ) -> Answer<()> {
     let room = rooms::find(home, room_id).await?;
-    membership::change_as(home, who, &room, then, target, reason).await
+    membership::change_as(home, who, &room, then, target, reason.into()).await
 }

@@ -2,7 +2,7 @@
 
 use homeserver::{
     Answer, Home, Refusal,
-    accounts::register::{self, Registered},
+    accounts::register::{self, Registered, Wish},
     who::Anyone,
 };
 use serde_json::{Map, Value, json};
@@ -11,15 +11,29 @@ use crate::{answer::Json, client::session::tokens, interactive::Interactive, pla
 
 /// `POST /_matrix/client/v3/register`: makes an account, of a user or of a guest.
 pub async fn register(home: Home, who: Anyone, ask: Interactive) -> Answer<Json> {
+    register_with(&home, &who, &ask, |_| Ok(())).await
+}
+
+/// The same, of a user whose wish is completed by `complete`.
+pub(super) async fn register_with(
+    home: &Home,
+    who: &Anyone,
+    ask: &Interactive,
+    complete: impl FnOnce(&mut Wish) -> Answer<()>,
+) -> Answer<Json> {
     let registered = match ask.plain.query("kind") {
-        None | Some("user") => register::user(&home, &ask.body()?, ask.auth.as_ref(), who.address).await?,
+        None | Some("user") => {
+            let mut wish: Wish = ask.body()?;
+            complete(&mut wish)?;
+            register::user(home, &wish, ask.auth.as_ref(), who.address).await?
+        }
         Some("guest") => {
             // Of what a guest sends only this is looked at, whatever the rest may be.
             let name = ask.body.get("initial_device_display_name").cloned();
             let name = name.map(|name| ("initial_device_display_name".to_owned(), name));
             let wish: Value = name.into_iter().collect::<Map<_, _>>().into();
             let wish = serde_json::from_value(wish).map_err(|error| Refusal::bad_json(error.to_string()))?;
-            register::guest(&home, &wish).await?
+            register::guest(home, &wish).await?
         }
         Some(_) => return Err(Refusal::invalid_param("kind is user or guest")),
     };

@@ -85,7 +85,7 @@ pub async fn add(home: Home, who: Device, ask: Interactive) -> Answer<Json> {
 
 /// `POST /_matrix/client/v3/account/3pid/bind`: has an identity server tell others of an address.
 pub async fn bind(home: Home, who: Device, ask: Plain) -> Answer<Json> {
-    own::bind(&home, &who, &Credentials::read(&ask.json()?)?).await?;
+    own::bind(&home, who.user(), &Credentials::read(&ask.json()?)?).await?;
     Json::of(&json!({}))
 }
 

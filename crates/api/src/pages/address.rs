@@ -48,8 +48,13 @@ impl Link {
 }
 
 impl Confirm<'_> {
-    fn is_dangerous(&self) -> bool {
-        matches!(self.about.purpose, Purpose::Password)
+    /// What whoever asked can do then.
+    fn warning(&self) -> &'static str {
+        match self.about.purpose {
+            Purpose::Password => ": who asked can set the password then",
+            Purpose::Login => ": who asked gets into the account then",
+            Purpose::Register | Purpose::Add => "",
+        }
     }
 }
 

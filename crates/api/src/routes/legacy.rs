@@ -10,7 +10,7 @@ use crate::{
             self, create_room, inviting, list_public_rooms, login, message_pagination, presence, pushers,
             pushrules, room_send, rooms, search, sync, v2_sync,
         },
-        membership, profile, push, receipts, registration, room_send as send, threepids, typing, voip,
+        membership, profile, push, receipts, room_send as send, threepids, typing, voip,
     },
     endpoint::{Endpoint, at},
 };
@@ -32,7 +32,10 @@ macro_rules! v2_alpha {
 
 /// All of its endpoints.
 pub(super) fn api_of_2015() -> Vec<Endpoint> {
-    [authentication(), syncing(), room_events(), memberships(), modules()].into_iter().flatten().collect()
+    let all = [authentication(), syncing(), room_events(), memberships(), modules()];
+    // Of pushers the document has today's word for what is missing.
+    let set_pusher = at(Method::POST, v1!("pushers/set"), pushers::set);
+    all.into_iter().flatten().map(Endpoint::as_in_2015).chain([set_pusher]).collect()
 }
 
 /// Registration and login.
@@ -40,7 +43,7 @@ fn authentication() -> Vec<Endpoint> {
     vec![
         at(Method::GET, v1!("register"), legacy::registration::flows),
         at(Method::POST, v1!("register"), legacy::registration::register).costs(Register),
-        at(Method::POST, v2_alpha!("register"), registration::register).costs(Register),
+        at(Method::POST, v2_alpha!("register"), legacy::registration::register_v2).costs(Register),
         at(Method::GET, v1!("login"), login::flows),
         at(Method::POST, v1!("login"), login::login).costs(Login),
         at(Method::POST, v1!("tokenrefresh"), login::refresh),
@@ -79,8 +82,8 @@ fn room_events() -> Vec<Endpoint> {
         at(Method::PUT, v1!("rooms/{room_id}/state/{event_type}"), send::set_state).costs(Send),
         at(Method::PUT, v1!("rooms/{room_id}/state/{event_type}/"), send::set_state).costs(Send),
         at(Method::PUT, v1!("rooms/{room_id}/state/{event_type}/{state_key}"), send::set_state).costs(Send),
-        at(Method::POST, v1!("rooms/{room_id}/send/{event_type}"), room_send::post).costs(Send),
-        at(Method::PUT, v1!("rooms/{room_id}/send/{event_type}/{txn_id}"), send::send).costs(Send),
+        at(Method::POST, v1!("rooms/{room_id}/send/{event_type}"), room_send::send).costs(Send),
+        at(Method::PUT, v1!("rooms/{room_id}/send/{event_type}/{txn_id}"), room_send::send).costs(Send),
         at(Method::POST, v1!("rooms/{room_id}/redact/{event_id}"), room_send::redact).costs(Send),
         at(Method::PUT, v1!("rooms/{room_id}/redact/{event_id}/{txn_id}"), send::redact).costs(Send),
     ]
@@ -90,17 +93,23 @@ fn room_events() -> Vec<Endpoint> {
 fn memberships() -> Vec<Endpoint> {
     vec![
         at(Method::POST, v1!("createRoom"), create_room::create).costs(Create),
-        at(Method::PUT, v1!("directory/room/{room_alias}"), directory::add_alias),
+        at(Method::PUT, v1!("createRoom/{txn_id}"), create_room::create).costs(Create),
+        at(Method::PUT, v1!("directory/room/{room_alias}"), legacy::directory::add_alias),
         at(Method::GET, v1!("directory/room/{room_alias}"), directory::get_alias),
-        at(Method::DELETE, v1!("directory/room/{room_alias}"), directory::remove_alias),
+        at(Method::DELETE, v1!("directory/room/{room_alias}"), legacy::directory::remove_alias),
         at(Method::POST, v1!("rooms/{room_id}/invite"), inviting::invite).costs(Invite),
+        at(Method::PUT, v1!("rooms/{room_id}/invite/{txn_id}"), inviting::invite).costs(Invite),
         at(Method::POST, v1!("rooms/{room_id}/join"), membership::join_by_alias).costs(Join),
+        at(Method::PUT, v1!("rooms/{room_id}/join/{txn_id}"), membership::join_by_alias).costs(Join),
         at(Method::POST, v1!("join/{room}"), membership::join_by_alias).costs(Join),
         at(Method::PUT, v1!("join/{room}"), membership::join_by_alias).costs(Join),
-        at(Method::POST, v1!("rooms/{room_id}/leave"), membership::leave),
+        at(Method::PUT, v1!("join/{room}/{txn_id}"), membership::join_by_alias).costs(Join),
+        at(Method::POST, v1!("rooms/{room_id}/leave"), legacy::membership::leave),
+        at(Method::PUT, v1!("rooms/{room_id}/leave/{txn_id}"), legacy::membership::leave),
         at(Method::POST, v1!("rooms/{room_id}/forget"), membership::forget),
         at(Method::POST, v1!("rooms/{room_id}/kick"), membership::kick),
-        at(Method::POST, v1!("rooms/{room_id}/ban"), membership::ban),
+        at(Method::POST, v1!("rooms/{room_id}/ban"), legacy::membership::ban),
+        at(Method::PUT, v1!("rooms/{room_id}/ban/{txn_id}"), legacy::membership::ban),
         at(Method::POST, v1!("rooms/{room_id}/unban"), membership::unban),
         at(Method::GET, v1!("publicRooms"), list_public_rooms::get).costs(Search),
     ]
@@ -124,18 +133,23 @@ fn modules() -> Vec<Endpoint> {
         // Voice over IP
         at(Method::GET, v1!("voip/turnServer"), voip::turn_server),
         // Push notifications
-        at(Method::POST, v1!("pushers/set"), pushers::set),
         at(Method::GET, v1!("pushrules/"), pushrules::all),
         at(Method::GET, v1!("pushrules/global/"), push::global_rules),
         at(Method::GET, v1!("pushrules/global/{kind}/{rule_id}"), push::rule),
         at(Method::PUT, v1!("pushrules/global/{kind}/{rule_id}"), push::set_rule),
         at(Method::DELETE, v1!("pushrules/global/{kind}/{rule_id}"), push::remove_rule),
+        at(Method::GET, v1!("pushrules/global/{kind}/{rule_id}/enabled"), push::is_enabled),
         at(Method::PUT, v1!("pushrules/global/{kind}/{rule_id}/enabled"), pushrules::set_enabled),
+        at(Method::GET, v1!("pushrules/global/{kind}/{rule_id}/actions"), push::actions),
+        at(Method::PUT, v1!("pushrules/global/{kind}/{rule_id}/actions"), push::set_actions),
         at(Method::GET, v1!("pushrules/device/"), pushrules::of_devices),
         at(Method::GET, v1!("pushrules/device/{tag}/"), pushrules::of_device),
         at(Method::GET, v1!("pushrules/device/{tag}/{kind}/{rule_id}"), push::rule),
         at(Method::PUT, v1!("pushrules/device/{tag}/{kind}/{rule_id}"), push::set_rule),
         at(Method::DELETE, v1!("pushrules/device/{tag}/{kind}/{rule_id}"), push::remove_rule),
+        at(Method::GET, v1!("pushrules/device/{tag}/{kind}/{rule_id}/enabled"), push::is_enabled),
         at(Method::PUT, v1!("pushrules/device/{tag}/{kind}/{rule_id}/enabled"), pushrules::set_enabled),
+        at(Method::GET, v1!("pushrules/device/{tag}/{kind}/{rule_id}/actions"), push::actions),
+        at(Method::PUT, v1!("pushrules/device/{tag}/{kind}/{rule_id}/actions"), push::set_actions),
     ]
 }

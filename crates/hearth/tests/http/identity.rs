@@ -1,6 +1,6 @@
 //! Addresses that others check: identity servers, and phones by way of a service for text messages.
 
-use homeserver::config::Config;
+use homeserver::config::{Config, Requirement};
 use serde_json::{Value, json};
 
 use crate::{
@@ -27,7 +27,7 @@ async fn identity_server() -> StandIn {
             "v2/3pid/getValidated3pid" | "api/v1/3pid/getValidated3pid" if question.what.contains("sid=good") => {
                 (200, json!({ "medium": "email", "address": "Alice@example.org", "validated_at": 1_457_622_739_026_i64 }))
             }
-            "v2/3pid/getValidated3pid" => {
+            "v2/3pid/getValidated3pid" | "api/v1/3pid/getValidated3pid" => {
                 (400, json!({ "errcode": "M_SESSION_NOT_VALIDATED", "error": "not yet" }))
             }
             "v2/3pid/bind" if question.body["sid"] == "good" => (
@@ -35,6 +35,7 @@ async fn identity_server() -> StandIn {
                 json!({ "medium": "email", "address": "alice@example.org", "mxid": question.body["mxid"],
                     "not_before": 0, "not_after": 1, "ts": 0, "signatures": {} }),
             ),
+            "api/v1/3pid/bind" => (200, json!({ "medium": "email", "address": "alice@example.org" })),
             "v2/3pid/bind" => (403, json!({ "errcode": "M_TERMS_NOT_SIGNED", "error": "Sign this" })),
             "v2/3pid/unbind" => (200, json!({})),
             _ => (404, json!("what?")),
@@ -92,6 +93,38 @@ on_both_databases! {
         let auth = json!({ "type": "m.login.email.identity", "threepidCreds": [credentials(&identity, "good")] });
         stranger.post("/v3/account/password", json!({ "new_password": "better", "auth": auth })).await.ok();
         alice.get("/v3/account/whoami").await.refused(401, "M_UNKNOWN_TOKEN");
+    }
+
+    async fn clients_of_2015_register_and_log_in_by_the_word_of_an_identity_server(server: Server) {
+        let (mut server, identity) = (server, identity_server().await);
+        server.restart_with(|config| {
+            trusts(config, &identity);
+            config.registration.require = vec![Requirement::Email];
+        }).await;
+        let stage = "m.login.email.identity";
+        let creds = |sid: &str| json!([{ "sid": sid, "clientSecret": "s1", "idServer": identity.name }]);
+        let auth = json!({ "type": stage, "threepidCreds": creds("good") });
+        let mut body = json!({ "username": "alice", "password": "secret", "bind_email": "yes", "auth": auth });
+        server.stranger().post("/v2_alpha/register", body.clone()).await.refused(400, "M_BAD_JSON");
+        body["bind_email"] = true.into();
+        let made = server.stranger().post("/v2_alpha/register", body).await.ok();
+        let bound = identity.newest();
+        assert_eq!(bound.what, "POST /_matrix/identity/api/v1/3pid/bind");
+        assert_eq!(bound.body, json!({ "sid": "good", "client_secret": "s1", "mxid": "@alice:hearth.test" }));
+
+        let flows = server.stranger().get("/api/v1/login").await.ok();
+        assert!(flows["flows"].as_array().is_some_and(|flows| flows.contains(&json!({ "type": stage }))), "{flows}");
+        let login = async |sid: &str, user: &str| {
+            let body = json!({ "type": stage, "user": user, "threepidCreds": creds(sid) });
+            server.stranger().post("/api/v1/login", body).await
+        };
+        let session = login("good", "alice").await.ok();
+        assert_eq!(session["user_id"], made["user_id"]);
+        login("good", "bob").await.refused(403, "M_FORBIDDEN");
+        login("unknown", "alice").await.refused(403, "M_FORBIDDEN");
+        let other = json!({ "type": stage, "threepidCreds": [{ "sid": "good", "clientSecret": "s1", "idServer": "evil.test" }] });
+        server.stranger().post("/api/v1/login", other).await.refused(400, "M_SERVER_NOT_TRUSTED");
+        server.stranger().post("/api/v1/login", json!({ "type": stage })).await.refused(400, "M_BAD_JSON");
     }
 
     async fn no_other_identity_server_is_asked(server: Server) {

@@ -352,11 +352,12 @@ on_both_databases! {
             "/initialSync?limit=many",
             "/initialSync?archived=maybe",
         ] {
-            alice.get(&format!("/api/v1{path}")).await.refused(400, "M_INVALID_PARAM");
+            alice.get(&format!("/api/v1{path}")).await.refused(400, "M_BAD_PAGINATION");
+            alice.get(&format!("/v3{path}")).await.refused(400, "M_INVALID_PARAM");
         }
         let many: BTreeSet<String> = (0..21).map(|n| format!("room_id=!{n}:a")).collect();
         let many: Vec<_> = many.into_iter().collect();
-        alice.get(&format!("/api/v1/events?timeout=0&{}", many.join("&"))).await.refused(400, "M_INVALID_PARAM");
+        alice.get(&format!("/api/v1/events?timeout=0&{}", many.join("&"))).await.refused(400, "M_BAD_PAGINATION");
         alice.get("/api/v1/events/%24gone").await.refused(404, "M_NOT_FOUND");
         for path in ["/events", "/initialSync", "/events/%24a", "/rooms/!a:b/initialSync"] {
             server.stranger().get(&format!("/api/v1{path}")).await.refused(401, "M_MISSING_TOKEN");
@@ -366,5 +367,63 @@ on_both_databases! {
         }
         let by_query = server.stranger().get(&format!("/api/v1/initialSync?access_token={}", alice.token)).await;
         by_query.ok();
+    }
+
+    async fn a_new_name_is_told_by_presence_too(server: Server) {
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = alice.creates_room(json!({ "preset": "public_chat" })).await;
+        bob.joins(&room).await;
+        let from = end(&v1(&bob, "/initialSync").await);
+        // Also of who was never about.
+        let name = format!("/api/v1/profile/{}/displayname", encode(alice.user_id.as_str()));
+        alice.put(&name, json!({ "displayname": "Alice M" })).await.ok();
+        let (told, _) = events(&bob, &from).await;
+        let of_room = told.iter().find(|event| event["type"] == "m.room.member").expect("a member event");
+        assert_eq!(of_room["content"]["displayname"], "Alice M");
+        let presence = told.iter().find(|event| event["type"] == "m.presence").expect("a presence event");
+        assert_eq!(presence["content"]["user_id"], alice.user_id.as_str());
+        assert_eq!((&presence["content"]["displayname"], &presence["content"]["presence"]), (&json!("Alice M"), &json!("offline")));
+    }
+
+    async fn receipts_stand_by_themselves_in_the_first_answer(server: Server) {
+        let (alice, bob, carol) = (server.user("alice").await, server.user("bob").await, server.user("carol").await);
+        let room = alice.creates_room(json!({ "preset": "public_chat" })).await;
+        bob.joins(&room).await;
+        carol.joins(&room).await;
+        let path = format!("/rooms/{}/initialSync", encode(&room));
+        assert_eq!(v1(&alice, "/initialSync").await["receipts"], json!([]));
+        assert_eq!(v1(&alice, &path).await["receipts"], json!([]));
+        let said = alice.say(&room, "hello").await;
+        let receipt = format!("/v2_alpha/rooms/{}/receipt/m.read/{}", encode(&room), encode(&said));
+        bob.post(&receipt, json!({})).await.ok();
+        for told in [v1(&alice, "/initialSync").await, v1(&alice, &path).await] {
+            let receipts = told["receipts"].as_array().expect("receipts");
+            assert_eq!((receipts.len(), &receipts[0]["type"], &receipts[0]["room_id"]), (1, &json!("m.receipt"), &json!(room)));
+            assert!(receipts[0]["content"][&said]["m.read"][bob.user_id.as_str()]["ts"].is_i64(), "{told}");
+            let about: Vec<_> = told["presence"].as_array().expect("presence").iter().map(|event| &event["content"]["user_id"]).collect();
+            assert_eq!(about, [alice.user_id.as_str(), bob.user_id.as_str()][..about.len()]);
+        }
+        // Whoever is gone learns nothing of what is done now.
+        carol.post(&format!("/api/v1/rooms/{}/leave", encode(&room)), json!({})).await.ok();
+        let told = v1(&carol, &path).await;
+        assert_eq!((&told["presence"], &told["receipts"]), (&json!([]), &json!([])));
+        assert_eq!(v1(&carol, "/initialSync?archived=true").await["receipts"], json!([]));
+    }
+
+    async fn the_ends_of_the_stream_have_names(server: Server) {
+        let alice = server.user("alice").await;
+        let room = alice.creates_room(json!({})).await;
+        alice.say(&room, "hello").await;
+        let at = format!("/rooms/{}/messages", encode(&room));
+        let newest = v1(&alice, &format!("{at}?from=END&to=START&dir=b&limit=1")).await;
+        assert_eq!(texts(&chunk(&newest)), ["hello"]);
+        let oldest = v1(&alice, &format!("{at}?from=START&to=END&dir=f&limit=1")).await;
+        assert_eq!(chunk(&oldest)[0]["type"], "m.room.create");
+        assert_eq!(chunk(&v1(&alice, &format!("{at}?from=START&dir=b&limit=1")).await), Vec::<Value>::new());
+        let now = v1(&alice, "/events?from=END&timeout=0").await;
+        assert_eq!(of_rooms(&chunk(&now)), Vec::<Value>::new());
+        alice.say(&room, "later").await;
+        let later = v1(&alice, &format!("/events?from={}&to=END&timeout=0", end(&now))).await;
+        assert_eq!(texts(&of_rooms(&chunk(&later))), ["later"]);
     }
 }

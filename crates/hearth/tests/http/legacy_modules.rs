@@ -112,6 +112,41 @@ on_both_databases! {
         alice.put("/api/v1/pushrules/device/phone/sometimes/a", rule).await.refused(400, "M_INVALID_PARAM");
     }
 
+    async fn push_rules_are_written_as_in_the_documents_examples(server: Server) {
+        let alice = server.user("alice").await;
+        for scope in ["global", "device/phone"] {
+            let at = |rest: &str| format!("/api/v1/pushrules/{scope}/{rest}");
+            alice.put(&at("room/%21dj234r78wl45Gh4D%3Amatrix.org"), json!({ "actions": ["dont_notify"] })).await.ok();
+            alice.put(&at("sender/%40spambot%3Amatrix.org"), json!({ "actions": ["dont_notify"] })).await.ok();
+            let cake = json!({ "pattern": "cake", "actions": ["notify", { "set_sound": "cakealarm.wav" }] });
+            alice.put(&at("content/cake"), cake.clone()).await.ok();
+            assert_eq!(alice.get(&at("content/cake")).await.ok()["actions"], cake["actions"]);
+            let lie = json!({ "pattern": "cake*lie", "actions": ["notify"] });
+            alice.put(&at("content/lie?before=cake"), lie).await.ok();
+            let beer = json!({ "conditions": [
+                { "kind": "event_match", "key": "content.body", "pattern": "beer" },
+                { "kind": "room_member_count", "is": "<=10" },
+            ], "actions": ["notify", { "set_sound": "beeroclock.wav" }] });
+            // The newest is the most important one, also where no rule of the server comes first.
+            for name in ["beer", "more", "most"] {
+                alice.put(&at(&format!("override/{name}")), beer.clone()).await.ok();
+            }
+            alice.put(&at("override/between?after=most"), beer.clone()).await.ok();
+            let tag = json!({ "conditions": [{ "kind": "profile_tag", "profile_tag": "phone" }], "actions": ["coalesce"] });
+            alice.put(&at("underride/tag"), tag).await.ok();
+            let all = alice.get(&at("")).await.ok();
+            let names = |kind: &str| -> Vec<String> {
+                let rules = all[kind].as_array().expect("rules").iter().filter(|rule| rule["default"] == false);
+                rules.map(|rule| rule["rule_id"].as_str().expect("an id").to_owned()).collect()
+            };
+            assert_eq!(names("override"), ["most", "between", "more", "beer"]);
+            assert_eq!(names("content"), ["lie", "cake"]);
+            assert_eq!(alice.get(&at("override/beer/enabled")).await.ok(), json!({ "enabled": true }));
+            alice.put(&at("override/beer/actions"), json!({ "actions": ["notify"] })).await.ok();
+            assert_eq!(alice.get(&at("override/beer/actions")).await.ok(), json!({ "actions": ["notify"] }));
+        }
+    }
+
     async fn words_are_found_in_what_one_may_read(server: Server) {
         let (alice, bob) = (server.user("alice").await, server.user("bob").await);
         let kitchen = alice.creates_room(json!({ "name": "Martian kitchen", "topic": "Men and food" })).await;

@@ -61,7 +61,7 @@ on_both_databases! {
         bob.post(&path(&room, "forget"), json!({})).await.ok();
         bob.get(&path(&room, "state")).await.refused(403, "M_FORBIDDEN");
         alice.post(&path(&room, "invite"), json!({ "id_server": "a", "medium": "email", "address": "a@b" })).await.refused(400, "M_SERVER_NOT_TRUSTED");
-        alice.post(&path(&room, "invite"), json!({})).await.refused(400, "M_MISSING_PARAM");
+        alice.post(&path(&room, "invite"), json!({})).await.refused(400, "M_BAD_JSON");
         alice.delete(alias).await.ok();
         carol.get(alias).await.refused(404, "M_NOT_FOUND");
     }
@@ -92,7 +92,7 @@ on_both_databases! {
         let on = page["end"].as_str().expect("an end");
         let page = alice.get(&path(&room, &format!("messages?dir=f&limit=50&from={on}"))).await.ok();
         assert_eq!(texts(page["chunk"].as_array().expect("a chunk")), ["later"]);
-        alice.get(&path(&room, "messages?dir=x")).await.refused(400, "M_INVALID_PARAM");
+        alice.get(&path(&room, "messages?dir=x")).await.refused(400, "M_BAD_PAGINATION");
     }
 
     async fn messages_are_sent_with_and_without_a_transaction(server: Server) {
@@ -121,6 +121,16 @@ on_both_databases! {
         let first = alice.post(&path(&room, &format!("redact/{}", encode(&ids[0]))), json!({ "reason": "typo" })).await.ok();
         let second = path(&room, &format!("redact/{}/t1", encode(&ids[1])));
         assert_eq!(alice.put(&second, json!({})).await.ok(), alice.put(&second, json!({})).await.ok());
+        // A state event says so too, wherever it is read.
+        let topic = alice.put(&path(&room, "state/m.room.topic"), json!({ "topic": "oops" })).await.ok();
+        let topic = topic["event_id"].as_str().expect("an id").to_owned();
+        alice.post(&path(&room, &format!("redact/{}", encode(&topic))), json!({ "reason": "slip" })).await.ok();
+        for state in [alice.get(&path(&room, "state")).await.ok(), v1(&alice, "/initialSync").await["rooms"][0]["state"].clone()] {
+            let state = state.as_array().expect("state").iter();
+            let found = state.clone().find(|event| event["event_id"] == topic.as_str()).expect("the topic");
+            assert_eq!((&found["content"], &found["redacted_because"]["content"]["reason"]), (&json!({}), &json!("slip")));
+            assert_eq!(state.filter(|event| event.get("redacted_because").is_some()).count(), 1);
+        }
         let gone = v1(&alice, &format!("/events/{}", encode(&ids[0]))).await;
         assert_eq!(gone["content"], json!({}));
         let because = &gone["redacted_because"];
@@ -171,5 +181,80 @@ on_both_databases! {
             server.stranger().post(&format!("{room}{rest}"), json!({})).await.refused(401, "M_MISSING_TOKEN");
         }
         server.stranger().post("/api/v1/createRoom", json!({})).await.refused(401, "M_MISSING_TOKEN");
+    }
+
+    async fn whatever_is_posted_can_be_put_once_in_a_transaction(server: Server) {
+        let (alice, bob, carol) = (server.user("alice").await, server.user("bob").await, server.user("carol").await);
+        let wishes = json!({ "preset": "public_chat", "room_alias_name": "pub" });
+        let created = alice.put("/api/v1/createRoom/1", wishes.clone()).await.ok();
+        assert_eq!(alice.put("/api/v1/createRoom/1", wishes.clone()).await.ok(), created);
+        assert_ne!(alice.put("/api/v1/createRoom/2", json!({})).await.ok(), created);
+        assert_ne!(bob.put("/api/v1/createRoom/1", json!({})).await.ok(), created);
+        alice.put("/api/v1/createRoom/3", wishes).await.refused(400, "M_ROOM_IN_USE");
+        let newer = alice.put("/api/v1/createRoom/4", json!({ "room_version": "12" })).await.ok();
+        assert_eq!(alice.put("/api/v1/createRoom/4", json!({ "room_version": "12" })).await.ok(), newer);
+
+        let room = created["room_id"].as_str().expect("a room id");
+        let at = |rest: &str| path(room, rest);
+        let joined = json!({ "room_id": room });
+        assert_eq!(bob.put("/api/v1/join/%23pub%3Ahearth.test/1", json!({})).await.ok(), joined);
+        bob.put(&at("leave/1"), json!({})).await.ok();
+        assert_eq!(bob.put(&at("join/1"), json!({})).await.ok(), joined);
+        // What was done is not done again: she is still in the room, he is not invited once more.
+        bob.put(&at("leave/1"), json!({})).await.ok();
+        let of_bob = at(&format!("state/m.room.member/{}", encode(bob.user_id.as_str())));
+        assert_eq!(alice.get(&of_bob).await.ok()["membership"], "join");
+        let whom = json!({ "user_id": carol.user_id, "reason": "noise" });
+        alice.put(&at("invite/1"), whom.clone()).await.ok();
+        carol.post(&at("join"), json!({})).await.ok();
+        alice.put(&at("invite/1"), whom.clone()).await.ok();
+        alice.put(&at("invite/2"), whom.clone()).await.refused(403, "M_FORBIDDEN");
+        alice.put(&at("ban/1"), whom.clone()).await.ok();
+        alice.post(&at("unban"), json!({ "user_id": carol.user_id })).await.ok();
+        alice.put(&at("ban/1"), whom.clone()).await.ok();
+        let of_carol = at(&format!("state/m.room.member/{}", encode(carol.user_id.as_str())));
+        assert_eq!(alice.get(&of_carol).await.ok()["membership"], "leave");
+        bob.put(&at("ban/1"), whom).await.refused(403, "M_FORBIDDEN");
+    }
+
+    async fn a_message_that_nobody_could_show_is_refused(server: Server) {
+        let alice = server.user("alice").await;
+        let room = creates(&alice, json!({})).await;
+        for (event_type, wrong) in [
+            ("m.room.message", json!({ "body": "hello" })),
+            ("m.room.message", json!({ "msgtype": "m.text" })),
+            ("m.room.message", json!({ "msgtype": "m.text", "body": 1 })),
+            ("m.room.message.feedback", json!({ "type": "seen", "target_event_id": "$a" })),
+            ("m.room.message.feedback", json!({ "type": "read" })),
+        ] {
+            alice.post(&path(&room, &format!("send/{event_type}")), wrong.clone()).await.refused(400, "M_BAD_JSON");
+            alice.put(&path(&room, &format!("send/{event_type}/1")), wrong).await.refused(400, "M_BAD_JSON");
+        }
+        let feedback = json!({ "type": "delivered", "target_event_id": "$a" });
+        alice.post(&path(&room, "send/m.room.message.feedback"), feedback).await.ok();
+        alice.post(&path(&room, "send/com.example.any"), json!({})).await.ok();
+    }
+
+    async fn a_room_knows_its_aliases(server: Server) {
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = creates(&alice, json!({ "preset": "public_chat", "room_alias_name": "pub" })).await;
+        let told = path(&room, "state/m.room.aliases/hearth.test");
+        assert_eq!(alice.get(&told).await.ok(), json!({ "aliases": ["#pub:hearth.test"] }));
+        let tavern = "/api/v1/directory/room/%23tavern%3Ahearth.test";
+        alice.put(tavern, json!({ "room_id": room })).await.ok();
+        let named = async || {
+            let mut named: Vec<String> = serde_json::from_value(alice.get(&told).await.ok()["aliases"].clone()).expect("aliases");
+            named.sort();
+            named
+        };
+        assert_eq!(named().await, ["#pub:hearth.test", "#tavern:hearth.test"]);
+        // Who may give the room a name may not yet set its state.
+        bob.post(&path(&room, "join"), json!({})).await.ok();
+        let bobs = "/api/v1/directory/room/%23bobs%3Ahearth.test";
+        bob.put(bobs, json!({ "room_id": room })).await.ok();
+        assert_eq!(alice.get(bobs).await.ok()["room_id"], room.as_str());
+        assert_eq!(named().await.len(), 2);
+        alice.delete(tavern).await.ok();
+        assert_eq!(named().await, ["#bobs:hearth.test", "#pub:hearth.test"]);
     }
 }

@@ -44,6 +44,9 @@ pub struct Wish {
     /// `m.login.application_service`, from application services.
     #[serde(rename = "type")]
     pub login_type: Option<String>,
+    /// Whether the identity server that knows the mail address is to tell others of it, as in 2015.
+    #[serde(skip)]
+    pub bind_email: bool,
     /// The session.
     #[serde(flatten)]
     pub session: opening::Wish,
@@ -152,7 +155,19 @@ async fn make(home: &Home, user_id: OwnedUserId, wish: &Wish, proof: &Proof) -> 
         return Err(why_not(home, &user_id, proof, &shown, error).await?);
     }
     tracing::info!(user = %user_id, "registered");
+    if wish.bind_email {
+        bind_email(home, &user_id, proof).await;
+    }
     Ok(Registered { user_id, session })
+}
+
+/// Binds the mail address at the identity server that showed it. The account is there whatever becomes of
+/// that.
+async fn bind_email(home: &Home, user_id: &UserId, proof: &Proof) {
+    let Some(credentials) = proof.object(stages::EMAIL).and_then(uia::address::elsewhere) else { return };
+    if let Err(refusal) = threepids::own::bind(home, user_id, &credentials).await {
+        tracing::warn!(user = %user_id, %refusal, "a mail address was not bound");
+    }
 }
 
 /// Why an account could not be made.

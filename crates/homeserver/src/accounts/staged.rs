@@ -6,6 +6,7 @@
 //! operation as today's registration, so that a page can complete its stages as well.
 
 mod email;
+pub mod login;
 
 use std::net::IpAddr;
 
@@ -17,12 +18,13 @@ use super::{
     uia::{
         self,
         session::Session,
-        stages::{DUMMY, PASSWORD},
+        stages::{DUMMY, EMAIL, PASSWORD},
     },
 };
 use crate::{
     Home,
     refusal::{Answer, Refusal},
+    threepids::Purpose,
 };
 
 /// What a stage led to.
@@ -86,7 +88,7 @@ pub async fn register(home: &Home, body: &Map<String, Value>, address: Option<Ip
             Ok(Staged::Made(register::user(home, &wish, None, address).await?))
         }
         email::CODE | email::URL if flows.iter().flatten().any(|known| *known == stage) => {
-            email::stage(home, stage, body, address).await.map_err(without_flows)
+            by_mail(home, stage, body, address).await.map_err(without_flows)
         }
         stage if flows.iter().flatten().any(|known| *known == stage) => {
             let operation = register::operation(home, address);
@@ -96,6 +98,26 @@ pub async fn register(home: &Home, body: &Map<String, Value>, address: Option<Ip
             Ok(Staged::More { session: step.session, next, more: step.more })
         }
         _ => Err(Refusal::unknown("Bad registration type: ask GET /register which there are")),
+    }
+}
+
+/// Does a stage of 2015 by which somebody shows a mail address.
+async fn by_mail(
+    home: &Home,
+    stage: &str,
+    body: &Map<String, Value>,
+    address: Option<IpAddr>,
+) -> Answer<Staged> {
+    let operation = register::operation(home, address);
+    match email::stage(home, &operation, Purpose::Register, body).await? {
+        email::Stage::Sent(session) => {
+            let more = Map::from_iter([("type".to_owned(), stage.into())]);
+            Ok(Staged::More { session: session.ticket, next: None, more })
+        }
+        email::Stage::Shown { session, validated, .. } => {
+            uia::complete_outside(home, session.clone(), EMAIL, validated.to_fact()).await?;
+            advanced(home, &operation, &session).await
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 //! its page ([`fallback`]). It may need several requests, and it may be completed out of band
 //! ([`complete_outside`]): then the client comes back with nothing but the session.
 
-mod address;
+pub(super) mod address;
 pub mod captcha;
 pub mod fallback;
 pub mod session;

@@ -27,8 +27,9 @@ pub struct Email {
     /// Whom mails are from: "Example <matrix@example.org>".
     pub from: Option<String>,
     /// A folder of letters that are used instead of the built-in ones: `register.txt`, `code.txt`,
-    /// `add.txt`, `password.txt`, `in_use.txt`, `unknown.txt`. Each has the subject, an empty line, and
-    /// text with `{{server}}`, `{{address}}`, `{{user}}`, `{{link}}` (in `code.txt`: `{{code}}`) in it.
+    /// `add.txt`, `password.txt`, `login.txt`, `login_code.txt`, `in_use.txt`, `unknown.txt`. Each has the
+    /// subject, an empty line, and text with `{{server}}`, `{{address}}`, `{{user}}`, `{{link}}` (in
+    /// `code.txt` and `login_code.txt`: `{{code}}`) in it.
     pub templates: Option<PathBuf>,
     /// The domains of the addresses that people may have here. Empty: all.
     pub allowed_domains: Vec<String>,

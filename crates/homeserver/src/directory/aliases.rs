@@ -1,8 +1,10 @@
 //! Room aliases of this server.
 
+use rules::canonical;
 use ruma::{
     CanonicalJsonObject, CanonicalJsonValue, OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId, UserId,
 };
+use serde_json::json;
 use store::{Batch, aliases::Alias};
 
 use super::{has_power, is_joined};
@@ -18,6 +20,9 @@ const ALIASES_MAX: i64 = 500;
 
 /// The state event that names the aliases of a room.
 const CANONICAL_ALIAS: &str = "m.room.canonical_alias";
+
+/// The state event in which a server of 2015 named all that lead to a room; its key is the server.
+pub const ALIASES: &str = "m.room.aliases";
 
 /// Refuses what can not be an alias of this server.
 ///
@@ -127,6 +132,26 @@ async fn unname(home: &Home, user: &UserId, room: &std::sync::Arc<Room>, alias: 
         return Ok(());
     }
     rooms::append(home, room, Intent::state(user, CANONICAL_ALIAS, "", content)).await.map(drop)
+}
+
+/// Says in the room which aliases it has here, as every server did in 2015. Where `who` may not say so nobody
+/// does.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn announce(home: &Home, who: &Device, room_id: &RoomId) -> Answer<()> {
+    let room = rooms::find(home, room_id).await?;
+    let aliases = store::aliases::of_room(&home.db, room.key, ALIASES_MAX).await?;
+    let content = canonical::object_of(&json!({ "aliases": aliases }))?;
+    let intent = Intent::state(who.user(), ALIASES, home.server_name().as_str(), content);
+    match rooms::append(home, &room, intent).await {
+        Err(refusal) if refusal.status >= 500 => Err(refusal),
+        Err(refusal) => {
+            tracing::debug!(room = room.key, %refusal, "the aliases are not announced");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
 }
 
 /// The aliases of a room that `who` is in, or that everybody may read.

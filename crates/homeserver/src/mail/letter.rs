@@ -29,6 +29,10 @@ pub enum Kind {
     Add,
     /// To whoever wants a new password: confirm it.
     Password,
+    /// To whoever logs in with a client of 2015: confirm it.
+    Login,
+    /// The same: type this code.
+    LoginCode,
     /// The address is somebody's already.
     InUse,
     /// The address is nobody's.
@@ -42,6 +46,8 @@ impl Kind {
             Kind::Code => "code.txt",
             Kind::Add => "add.txt",
             Kind::Password => "password.txt",
+            Kind::Login => "login.txt",
+            Kind::LoginCode => "login_code.txt",
             Kind::InUse => "in_use.txt",
             Kind::Unknown => "unknown.txt",
         }
@@ -53,6 +59,8 @@ impl Kind {
             Kind::Code => include_str!("letters/code.txt"),
             Kind::Add => include_str!("letters/add.txt"),
             Kind::Password => include_str!("letters/password.txt"),
+            Kind::Login => include_str!("letters/login.txt"),
+            Kind::LoginCode => include_str!("letters/login_code.txt"),
             Kind::InUse => include_str!("letters/in_use.txt"),
             Kind::Unknown => include_str!("letters/unknown.txt"),
         }
@@ -197,11 +205,13 @@ mod tests {
 
     #[test]
     fn every_letter_says_where_it_comes_from() {
-        for kind in [Kind::Register, Kind::Code, Kind::Add, Kind::Password, Kind::InUse, Kind::Unknown] {
+        use Kind::{Add, Code, InUse, Login, LoginCode, Password, Register, Unknown};
+        for kind in [Register, Code, Add, Password, Login, LoginCode, InUse, Unknown] {
             let (subject, body) = kind.built_in().split_once("\n\n").expect("a subject and a body");
             assert!(!subject.contains('\n') && subject.contains("{{server}}"), "{kind:?}: {subject}");
-            let confirms = !matches!(kind, Kind::InUse | Kind::Unknown);
-            let shown = if kind == Kind::Code { "\n\n{{code}}\n\n" } else { "\n\n{{link}}\n\n" };
+            let confirms = !matches!(kind, InUse | Unknown);
+            let shown =
+                if matches!(kind, Code | LoginCode) { "\n\n{{code}}\n\n" } else { "\n\n{{link}}\n\n" };
             assert_eq!(body.contains(shown), confirms, "{kind:?}");
             assert!(body.contains("If it was not you"), "{kind:?}");
         }

@@ -15,7 +15,8 @@ use rules::{
 };
 use ruma::{
     CanonicalJsonObject, DeviceId, EventId, MilliSecondsSinceUnixEpoch, OwnedDeviceId, OwnedEventId,
-    OwnedRoomId, OwnedTransactionId, OwnedUserId, RoomVersionId, room_version_rules::RoomVersionRules,
+    OwnedRoomId, OwnedTransactionId, OwnedUserId, RoomVersionId, UserId,
+    room_version_rules::RoomVersionRules,
 };
 use store::{Batch, PosRef, Value, txns::Key};
 use tokio::{sync::OwnedMutexGuard, time::timeout};
@@ -25,11 +26,13 @@ use super::{
     effects::{self, Effect},
     memory::{self, Head, Newest, Room},
     relations, state,
+    txns::Alone,
     unsettled::Pins,
 };
 use crate::{
     Home,
     refusal::{Answer, RETRY_AFTER_MS, Refusal},
+    who::Device,
 };
 
 /// How often an append is built anew because another node was faster.
@@ -72,13 +75,18 @@ pub struct Txn {
 }
 
 impl Txn {
+    /// The transaction `txn_id` of `who`, if there is one, at the endpoint and path `scope`.
+    pub fn of(who: &Device, scope: String, txn_id: Option<OwnedTransactionId>) -> Option<Self> {
+        txn_id.map(|txn_id| Txn { device_id: who.device_id.clone(), scope, txn_id })
+    }
+
     /// Endpoint, path and id in one.
     pub fn name(&self) -> String {
         format!("{}/{}", self.scope, self.txn_id)
     }
 
     /// What it is known by if this user asks.
-    pub(super) fn key_of(&self, sender: &ruma::UserId) -> Key {
+    pub(super) fn key_of(&self, sender: &UserId) -> Key {
         Key::of(sender.as_str(), self.device_id.as_str(), &self.name())
     }
 
@@ -96,7 +104,7 @@ impl Txn {
 
 impl Intent {
     /// A message event.
-    pub fn message(sender: &ruma::UserId, event_type: &str, content: CanonicalJsonObject) -> Self {
+    pub fn message(sender: &UserId, event_type: &str, content: CanonicalJsonObject) -> Self {
         Intent {
             sender: sender.to_owned(),
             event_type: event_type.to_owned(),
@@ -110,12 +118,7 @@ impl Intent {
     }
 
     /// A state event.
-    pub fn state(
-        sender: &ruma::UserId,
-        event_type: &str,
-        state_key: &str,
-        content: CanonicalJsonObject,
-    ) -> Self {
+    pub fn state(sender: &UserId, event_type: &str, state_key: &str, content: CanonicalJsonObject) -> Self {
         Intent { state_key: Some(state_key.to_owned()), ..Intent::message(sender, event_type, content) }
     }
 }
@@ -127,12 +130,9 @@ impl Intent {
 /// `M_FORBIDDEN` with the authorization rule that says no, `M_TOO_LARGE`, `M_NOT_FOUND` for a
 /// redaction of nothing, those of [`relations::check`].
 pub async fn append(home: &Home, room: &Arc<Room>, intent: Intent) -> Answer<OwnedEventId> {
-    let _alone = match &intent.txn {
-        Some(txn) => Some(home.rooms.txns.alone(txn.key_of(&intent.sender)).await),
-        None => None,
-    };
+    let _alone = alone(home, &intent.sender, intent.txn.as_ref()).await;
     for _ in 0..ATTEMPTS_MAX {
-        if let Some(event_id) = done_before(home, &intent).await? {
+        if let Some(event_id) = done_before(home, &intent.sender, intent.txn.as_ref()).await? {
             return Ok(event_id);
         }
         let mut chain = Chain::on(home, room).await?;
@@ -167,13 +167,28 @@ pub async fn append_all(home: &Home, room: &Arc<Room>, intents: &[Intent]) -> An
     Err(Failed::Overtaken.into())
 }
 
+/// Waits until no other request with the same transaction id is under way.
+pub(super) async fn alone<'a>(home: &'a Home, sender: &UserId, txn: Option<&Txn>) -> Option<Alone<'a>> {
+    match txn {
+        Some(txn) => Some(home.rooms.txns.alone(txn.key_of(sender)).await),
+        None => None,
+    }
+}
+
 /// What an earlier request with the same transaction id led to.
-pub async fn done_before(home: &Home, intent: &Intent) -> Answer<Option<OwnedEventId>> {
-    let Some(txn) = &intent.txn else { return Ok(None) };
+///
+/// # Errors
+/// If the database does not answer.
+pub(super) async fn done_before(
+    home: &Home,
+    sender: &UserId,
+    txn: Option<&Txn>,
+) -> Answer<Option<OwnedEventId>> {
+    let Some(txn) = txn else { return Ok(None) };
     if Txn::is_delay(&txn.device_id) {
         return delayed_events::done_before(home, txn.txn_id.as_str()).await;
     }
-    let event_id = store::txns::event_id(&home.db, txn.key_of(&intent.sender)).await?;
+    let event_id = store::txns::event_id(&home.db, txn.key_of(sender)).await?;
     Ok(event_id.and_then(|event_id| EventId::parse(event_id).ok()))
 }
 

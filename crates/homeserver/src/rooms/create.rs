@@ -20,10 +20,10 @@ use crate::{
     Home,
     refusal::{Answer, Refusal},
     rooms::{
-        Chain, Intent,
-        chain::Failed,
+        Chain, Intent, Txn,
+        chain::{self, Failed},
         membership::{self, reachable},
-        third_party,
+        memory, third_party,
     },
     who::Device,
 };
@@ -57,16 +57,20 @@ impl Births {
     }
 }
 
-/// Creates a room and answers its id once it is durable.
+/// Creates a room and answers its id once it is durable; that of the same room in the same transaction.
 ///
 /// # Errors
 /// `M_UNSUPPORTED_ROOM_VERSION`, `M_ROOM_IN_USE` if the alias is taken, `M_INVALID_ROOM_STATE` if the
 /// events do not hold together, `M_BAD_JSON`, `M_TOO_LARGE`. There is no room then.
-pub async fn create(home: &Home, who: &Device, mut ask: Request) -> Answer<OwnedRoomId> {
+pub async fn create(home: &Home, who: &Device, mut ask: Request, txn: Option<Txn>) -> Answer<OwnedRoomId> {
     who.may_act()?;
+    let _alone = chain::alone(home, who.user(), txn.as_ref()).await;
+    if let Some(room_id) = created_before(home, who, txn.as_ref()).await? {
+        return Ok(room_id);
+    }
     let (known, unknown) = third_party::sort(home, std::mem::take(&mut ask.invite_3pid)).await?;
     ask.invite.extend(known);
-    let plan = Plan::of(home, who.user(), ask).await?;
+    let plan = Plan { txn, ..Plan::of(home, who.user(), ask).await? };
     for _ in 0..ATTEMPTS_MAX {
         if let Some(alias) = &plan.alias
             && store::aliases::get(&home.db, alias.as_str()).await?.is_some()
@@ -78,12 +82,23 @@ pub async fn create(home: &Home, who: &Device, mut ask: Request) -> Answer<Owned
         let room_id = chain.room_id().cloned().ok_or_else(|| Refusal::broken("a room without an id"))?;
         match chain.commit().await {
             Ok(_) => return Ok(room_id),
-            // The alias or the id is taken: the next round tells.
-            Err(Failed::Overtaken) => {}
+            // The alias or the id is taken, which the next round tells; or the transaction is done.
+            Err(Failed::Overtaken) => {
+                if let Some(room_id) = created_before(home, who, plan.txn.as_ref()).await? {
+                    return Ok(room_id);
+                }
+            }
             Err(Failed::Broken(error)) => return Err(error.into()),
         }
     }
     Err(Refusal::unavailable("No free id for the room was found; try again in a moment"))
+}
+
+/// The room that an earlier request with the same transaction id created.
+async fn created_before(home: &Home, who: &Device, txn: Option<&Txn>) -> Answer<Option<OwnedRoomId>> {
+    let Some(event_id) = chain::done_before(home, who.user(), txn).await? else { return Ok(None) };
+    let Some(create) = store::events::by_id(&home.db, event_id.as_str()).await? else { return Ok(None) };
+    Ok(Some(memory::find_by_key(home, create.room).await?.room_id.clone()))
 }
 
 /// What the rules do not allow to happen in the new room is a fault of the request.
@@ -122,6 +137,8 @@ pub(super) struct Plan {
     /// Everything between the join and the invites, in the order of the specification.
     pub(super) pieces: Vec<Piece>,
     pub(super) invites: Vec<(OwnedUserId, CanonicalJsonObject)>,
+    /// The transaction it is asked for in.
+    pub(super) txn: Option<Txn>,
 }
 
 impl Plan {
@@ -156,7 +173,7 @@ impl Plan {
         }
         let join = membership::content(home, creator, &MembershipState::Join).await?;
         let creator = creator.to_owned();
-        Ok(Plan { creator, version, public, alias, create, join, pieces, invites })
+        Ok(Plan { creator, version, public, alias, create, join, pieces, invites, txn: None })
     }
 
     /// The room's first events, one on the other.
@@ -172,6 +189,7 @@ impl Plan {
         let creator = &*self.creator;
         let mut create = Intent::state(creator, "m.room.create", "", self.create.clone());
         create.origin_server_ts = Some(home.rooms.births.next(home));
+        create.txn = self.txn.clone();
         chain.push(create).await?;
         chain.push(Intent::state(creator, "m.room.member", creator.as_str(), self.join.clone())).await?;
         for Piece { event_type, state_key, content } in &self.pieces {

@@ -3,7 +3,7 @@
 //! `GET /initialSync` shows each of the user's rooms like this, too.
 
 use rules::filter::EventFilter;
-use ruma::{RoomId, api::Direction};
+use ruma::api::Direction;
 use store::account_data::AccountData;
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
     read_state,
     show::{self, Form, Format},
     timeline,
-    visibility::{self, Reach, Viewer},
+    visibility::{Reach, Viewer},
 };
 use crate::{Home, Token, refusal::Answer, who::Device};
 
@@ -33,25 +33,7 @@ pub struct Wanted {
     pub upto: i64,
 }
 
-/// A room as a JSON object.
-///
-/// # Errors
-/// `M_FORBIDDEN` to who may not look into the room.
-pub async fn of_room(
-    home: &Home,
-    who: &Device,
-    room_id: &RoomId,
-    limit: usize,
-    format: Format,
-) -> Answer<String> {
-    let upto = home.db.upto();
-    let (room, viewer) = visibility::look(home, room_id, Some(who.user())).await?;
-    let mut out = String::new();
-    write(home, who, &mut out, (&room, &viewer), Wanted { limit, format, upto }).await?;
-    Ok(out)
-}
-
-/// Writes a room as a JSON object.
+/// Writes a room as a JSON object, which is left open.
 ///
 /// # Errors
 /// `M_FORBIDDEN` to who may not look into the room.
@@ -74,14 +56,14 @@ pub(crate) async fn write(
     write_messages(home, out, (room, viewer), newest, wanted.limit, form).await?;
     out.push_str(r#","state":"#);
     let root = timeline::root_at(home, room, newest).await?;
-    out.push_str(&read_state::whole(home, room, root, form).await?);
+    out.push_str(&read_state::whole(home, (room, viewer), root, form).await?);
     if wanted.format != Format::V1 {
         let own = store::account_data::of_room(&home.db, who.user_id.as_str(), room.key).await?;
         write_account_data(out, &own);
     }
     let stored = store::rooms::by_key(&home.db, room.key).await?;
     let public = stored.is_some_and(|stored| stored.public);
-    out.push_str(if public { r#","visibility":"public"}"# } else { r#","visibility":"private"}"# });
+    out.push_str(if public { r#","visibility":"public""# } else { r#","visibility":"private""# });
     Ok(())
 }
 

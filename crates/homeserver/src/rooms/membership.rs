@@ -14,8 +14,8 @@ use serde::Deserialize;
 use store::Batch;
 
 use super::{
-    Chain, Intent, Room,
-    chain::{ATTEMPTS_MAX, Failed},
+    Chain, Intent, Room, Txn,
+    chain::{self, ATTEMPTS_MAX, Failed},
     effects::MemberContent,
     memory, moving, third_party,
 };
@@ -100,6 +100,23 @@ pub struct Change {
     pub content: CanonicalJsonObject,
     /// The proof that a third-party invite is for who joins: see [`third_party::signed`].
     pub signed: Option<CanonicalJsonObject>,
+    /// The transaction it is asked for in.
+    pub txn: Option<Txn>,
+}
+
+/// What a client says beside who is to be moved where.
+#[derive(Clone, Debug, Default)]
+pub struct Aside {
+    /// Why.
+    pub reason: Option<String>,
+    /// The transaction it is asked for in.
+    pub txn: Option<Txn>,
+}
+
+impl From<Option<String>> for Aside {
+    fn from(reason: Option<String>) -> Self {
+        Aside { reason, txn: None }
+    }
 }
 
 /// What a member event says by itself: the membership, and for who comes the name and picture of the
@@ -139,10 +156,10 @@ pub async fn change_as(
     room: &Arc<Room>,
     then: Move,
     target: &UserId,
-    reason: Option<String>,
+    aside: Aside,
 ) -> Answer<()> {
-    let content = content_with(home, target, then, reason).await?;
-    let change = Change { then, target: target.to_owned(), content, signed: None };
+    let content = content_with(home, target, then, aside.reason).await?;
+    let change = Change { then, target: target.to_owned(), content, signed: None, txn: aside.txn };
     change_to(home, who, room, change).await.map(drop)
 }
 
@@ -154,11 +171,11 @@ pub async fn join(
     home: &Home,
     who: &Device,
     room: &Arc<Room>,
-    reason: Option<String>,
+    aside: Aside,
     signed: Option<CanonicalJsonObject>,
 ) -> Answer<()> {
-    let content = content_with(home, who.user(), Move::Join, reason).await?;
-    let change = Change { then: Move::Join, target: who.user_id.clone(), content, signed };
+    let content = content_with(home, who.user(), Move::Join, aside.reason).await?;
+    let change = Change { then: Move::Join, target: who.user_id.clone(), content, signed, txn: aside.txn };
     change_to(home, who, room, change).await.map(drop)
 }
 
@@ -199,7 +216,11 @@ pub async fn change_to(
     }
     // Only this server may say who authorises a join.
     change.content.remove("join_authorised_via_users_server");
+    let _alone = chain::alone(home, who.user(), change.txn.as_ref()).await;
     for _ in 0..ATTEMPTS_MAX {
+        if let Some(event_id) = chain::done_before(home, who.user(), change.txn.as_ref()).await? {
+            return Ok(event_id);
+        }
         let mut chain = Chain::on(home, room).await?;
         let before = chain.state("m.room.member", change.target.as_str()).await?;
         let membership = before.as_ref().map(|event| event.content_as::<MemberContent>()).transpose()?;
@@ -220,7 +241,7 @@ pub async fn change_to(
             admit(home, who, &chain, membership.as_ref(), &mut content).await?;
         }
         let intent = Intent::state(who.user(), "m.room.member", change.target.as_str(), content);
-        let event_id = chain.push(intent).await?;
+        let event_id = chain.push(Intent { txn: change.txn.clone(), ..intent }).await?;
         let is_in = membership == Some(MembershipState::Join);
         if matches!(change.then, Move::Join | Move::Stay) && !is_in {
             moving::bring_along(home, &mut chain, who.user()).await?;

@@ -10,7 +10,8 @@ use super::{
     Room,
     effects::MemberContent,
     show::{self, Form, Format},
-    state, timeline, visibility,
+    state, timeline,
+    visibility::{self, Viewer},
 };
 use crate::{
     Home,
@@ -28,24 +29,29 @@ const EVENTS_AT_ONCE: usize = 1_000;
 pub async fn all(home: &Home, who: &Device, room_id: &RoomId, form: Form<'_>) -> Answer<String> {
     let (room, viewer) = visibility::look(home, room_id, Some(who.user())).await?;
     let root = viewer.state_view(home, &room).await?;
-    whole(home, &room, root, form).await
+    whole(home, (&room, &viewer), root, form).await
 }
 
 /// The state `root` of `room`, as a JSON list.
 ///
 /// # Errors
 /// If the database does not answer.
-pub(super) async fn whole(home: &Home, room: &Room, root: Root, form: Form<'_>) -> Answer<String> {
+pub(super) async fn whole(
+    home: &Home,
+    (room, viewer): (&Room, &Viewer),
+    root: Root,
+    form: Form<'_>,
+) -> Answer<String> {
     let entries = state::entries(home, root, |_| true).await?;
     let ids: Vec<OwnedEventId> = entries.into_iter().map(|entry| entry.event_id).collect();
-    list(home, room, &ids, form, |_| true).await
+    list(home, (room, viewer), &ids, form, |_| true).await
 }
 
 /// Those of the state events that `wanted` accepts, as a JSON list: out of memory where they are there,
 /// for a large room is asked for by everybody who comes in.
 async fn list(
     home: &Home,
-    room: &Room,
+    (room, viewer): (&Room, &Viewer),
     ids: &[OwnedEventId],
     form: Form<'_>,
     wanted: impl Fn(&Event) -> bool,
@@ -55,7 +61,7 @@ async fn list(
         if form.format == Format::V1 {
             let mut events = timeline::by_ids(home, room, ids).await?;
             events.retain(|event| wanted(&event.event));
-            shown.extend(show::old_state(home, &events, form));
+            shown.extend(show::old_state(home, (room, viewer), &events, form).await?);
         } else {
             let mut events = state::events_by_id(home, room, ids).await?;
             events.retain(|event| wanted(event));
@@ -141,7 +147,7 @@ pub async fn members(
     };
     let entries = state::entries(home, root, |event_type| event_type == "m.room.member").await?;
     let ids: Vec<OwnedEventId> = entries.into_iter().map(|entry| entry.event_id).collect();
-    let list = list(home, &room, &ids, form, |event| wanted.accepts(event)).await?;
+    let list = list(home, (&room, &viewer), &ids, form, |event| wanted.accepts(event)).await?;
     Ok(format!(r#"{{"chunk":{list}}}"#))
 }
 

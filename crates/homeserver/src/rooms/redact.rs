@@ -27,10 +27,7 @@ pub async fn redact(
     let mut intent = Intent::message(who.user(), "m.room.redaction", content);
     intent.redacts = Some(event_id.to_owned());
     intent.by_administrator = who.admin;
-    intent.txn = txn_id.map(|txn_id| {
-        let scope = format!("redact/{room_id}/{event_id}");
-        Txn { device_id: who.device_id.clone(), scope, txn_id }
-    });
+    intent.txn = Txn::of(who, format!("redact/{room_id}/{event_id}"), txn_id);
     append(home, &room, intent).await
 }
 

@@ -22,10 +22,7 @@ pub async fn send(
     content: CanonicalJsonObject,
     txn_id: Option<OwnedTransactionId>,
 ) -> Answer<OwnedEventId> {
-    let txn = txn_id.map(|txn_id| {
-        let scope = format!("send/{room_id}/{event_type}");
-        Txn { device_id: who.device_id.clone(), scope, txn_id }
-    });
+    let txn = Txn::of(who, format!("send/{room_id}/{event_type}"), txn_id);
     let event_id = send_once(home, who, room_id, event_type, content, txn).await?;
     presence::acts(home, who.user());
     Ok(event_id)

@@ -92,7 +92,7 @@ async fn set_member(
         Some(MembershipState::Knock) => Move::Knock,
         _ => return Err(Refusal::bad_json("`membership` is join, invite, knock, leave or ban")),
     };
-    membership::change_to(home, who, room, Change { then, target, content, signed: None }).await
+    membership::change_to(home, who, room, Change { then, target, content, signed: None, txn: None }).await
 }
 
 /// Aliases that an event adds must lead to its room. Those that are there already are not looked at.

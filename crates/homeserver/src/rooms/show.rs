@@ -306,14 +306,31 @@ pub fn state(home: &Home, events: &[Arc<Event>], form: Form<'_>) -> Vec<Shown> {
     shown
 }
 
-/// The same for the API of 2015, which also names the event whose place each took.
-pub fn old_state(home: &Home, events: &[Arc<TimelineEvent>], form: Form<'_>) -> Vec<Shown> {
+/// The same for the API of 2015, which also names the event whose place each took, and says why one is empty
+/// that was redacted.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn old_state(
+    home: &Home,
+    (room, viewer): (&Room, &Viewer),
+    events: &[Arc<TimelineEvent>],
+    form: Form<'_>,
+) -> Answer<Vec<Shown>> {
+    let redacted: Vec<_> = events.iter().filter(|event| event.redacted_by.is_some()).cloned().collect();
+    let around = Around::of(home, room, viewer, &redacted, form).await?;
     let now_ms = home.clock.now_ms();
     let show = |event: &Arc<TimelineEvent>| {
-        let (age_ms, replaces_state) = (Some(age_ms(event, now_ms)), event.replaces.as_deref());
-        Shown(splice(event, &Unsigned { age_ms, replaces_state, ..Unsigned::default() }, form))
+        let redaction = event.redacted_by.as_deref().and_then(|id: &EventId| around.redactions.get(id));
+        let unsigned = Unsigned {
+            age_ms: Some(age_ms(event, now_ms)),
+            replaces_state: event.replaces.as_deref(),
+            redacted_because_json: redaction.map(String::as_str),
+            ..Unsigned::default()
+        };
+        Shown(splice(event, &unsigned, form))
     };
-    events.iter().map(show).collect()
+    Ok(events.iter().map(show).collect())
 }
 
 /// One event of [`state`], appended to a document that is being written.

@@ -14,8 +14,9 @@ use ruma::{
 use serde_json::json;
 
 use super::{
-    Chain, Intent, Room, append,
-    membership::{self, Move},
+    Chain, Intent, Room, Txn, append,
+    chain::done_before,
+    membership::{self, Aside, Move},
 };
 use crate::{
     Home,
@@ -39,8 +40,17 @@ const SIGNED_BYTES_MAX: usize = 16 * 1024;
 /// # Errors
 /// `M_SERVER_NOT_TRUSTED`, `M_INVALID_PARAM`, `M_FORBIDDEN` to who may not invite, what the identity server
 /// refuses with, 503 if it does not answer, those of [`membership::change_as`].
-pub async fn invite(home: &Home, who: &Device, room: &Arc<Room>, invite: &Invite3pid) -> Answer<()> {
+pub async fn invite(
+    home: &Home,
+    who: &Device,
+    room: &Arc<Room>,
+    invite: &Invite3pid,
+    txn: Option<Txn>,
+) -> Answer<()> {
     who.may_act()?;
+    if done_before(home, who.user(), txn.as_ref()).await?.is_some() {
+        return Ok(());
+    }
     // Nobody is asked or told anything for who may not invite. Of this chain nothing becomes.
     let about = {
         let mut chain = Chain::on(home, room).await?;
@@ -49,10 +59,12 @@ pub async fn invite(home: &Home, who: &Device, room: &Arc<Room>, invite: &Invite
         about(home, &chain, who).await?
     };
     if let Some(user) = invites::lookup(home, invite).await? {
-        return membership::change_as(home, who, room, Move::Invite, &user, None).await;
+        let aside = Aside { reason: None, txn };
+        return membership::change_as(home, who, room, Move::Invite, &user, aside).await;
     }
     let offer = invites::store(home, invite, &about).await?;
-    append(home, room, Intent::state(who.user(), OFFER_TYPE, &offer.token, offer.content)).await.map(drop)
+    let intent = Intent::state(who.user(), OFFER_TYPE, &offer.token, offer.content);
+    append(home, room, Intent { txn, ..intent }).await.map(drop)
 }
 
 /// Sorts the invites by addresses of a room that is to be: the users that identity servers know, and

@@ -152,6 +152,7 @@ impl Successor<'_> {
             join,
             pieces,
             invites: Vec::new(),
+            txn: None,
         })
     }
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use rules::filter::Subject;
-use ruma::{OwnedUserId, RoomId};
+use ruma::{OwnedUserId, RoomId, UserId};
 use store::receipts::{self, Receipt};
 
 use super::{look::Look, write};
-use crate::{refusal::Answer, rooms::Room};
+use crate::{Home, refusal::Answer, rooms::Room};
 
 /// Receipts of one room in one answer; the newest count.
 const RECEIPTS_MAX: i64 = 5_000;
@@ -42,6 +42,25 @@ pub(super) async fn of(look: &Look, room: &Room, is_new: bool) -> Answer<Ephemer
     let serial = if is_new { 0 } else { look.since_serial() };
     let typing = if wanted("m.typing") { look.home.ephemera.typing(room.key, serial) } else { None };
     Ok(Ephemeral { receipts, typing })
+}
+
+/// The receipts of `room` up to the position `upto` that `user` may know of, as one event of 2015; none
+/// if there are none.
+///
+/// # Errors
+/// If the database does not answer.
+pub(super) async fn receipts_2015(
+    home: &Home,
+    user: &UserId,
+    room: &Room,
+    upto: i64,
+) -> Answer<Option<String>> {
+    let mut receipts = receipts::after(&home.db, room.key, user.as_str(), 0, RECEIPTS_MAX).await?;
+    receipts.retain(|receipt| receipt.pos <= upto);
+    let ephemeral = Ephemeral { receipts, typing: None };
+    let mut out = String::new();
+    ephemeral.write(&mut out, Some(&room.room_id));
+    Ok((!ephemeral.is_empty()).then_some(out))
 }
 
 impl Ephemeral {

@@ -66,10 +66,7 @@ pub async fn events(home: &Home, who: &Device, ask: EventsAsk) -> Answer<String>
     if ask.rooms.len() > ROOMS_MAX {
         return Err(Refusal::invalid_param(format!("At most {ROOMS_MAX} rooms may be named")));
     }
-    let from = match ask.from {
-        Some(from) => from,
-        None => Token { ephemeral: home.ephemera.serial(), ..Token::after(home.db.upto()) },
-    };
+    let from = ask.from.unwrap_or_else(|| Token::newest(home));
     look::check(home, from).await?;
     about::syncs(home, who, &PresenceState::Online);
     let changes = |since| changes(home, who, &ask, from, since);

@@ -44,6 +44,7 @@ use ruma::presence::PresenceState;
 
 pub use events::{EventsAsk, TIMEOUT_DEFAULT as EVENTS_TIMEOUT_DEFAULT, events};
 pub use filter::Filter;
+pub use initial::of_room as initial_of_room;
 pub(crate) use look::settled;
 pub(crate) use plan::rooms_changed;
 

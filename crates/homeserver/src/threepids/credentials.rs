@@ -1,6 +1,6 @@
 //! How clients name a session in which an address was validated, in the spellings of 2015 and of today.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::refusal::{Answer, Refusal};
 
@@ -39,6 +39,15 @@ impl Credentials {
         let first = found.as_array().map_or(Some(found), |list| list.first());
         let credentials = first.and_then(Value::as_object);
         Self::read(credentials.ok_or_else(|| Refusal::bad_json("threepid_creds must be an object"))?)
+    }
+
+    /// What [`read`](Self::read) takes.
+    pub(crate) fn to_json(&self) -> Value {
+        let Credentials { sid, client_secret, id_server, id_access_token } = self;
+        json!({
+            "sid": sid, "client_secret": client_secret,
+            "id_server": id_server, "id_access_token": id_access_token,
+        })
     }
 
     /// The credentials that `object` is.

@@ -80,12 +80,15 @@ pub enum Purpose {
     Password,
     /// Adding the address to an account.
     Add,
+    /// Logging in, as in 2015.
+    Login,
 }
 
 impl Purpose {
     /// The purpose that the store writes as `name`.
     pub fn named(name: &str) -> Option<Self> {
-        [Purpose::Register, Purpose::Password, Purpose::Add].into_iter().find(|one| one.as_str() == name)
+        let all = [Purpose::Register, Purpose::Password, Purpose::Add, Purpose::Login];
+        all.into_iter().find(|one| one.as_str() == name)
     }
 
     /// As the store writes it.
@@ -94,6 +97,7 @@ impl Purpose {
             Purpose::Register => "register",
             Purpose::Password => "password",
             Purpose::Add => "add",
+            Purpose::Login => "login",
         }
     }
 }

@@ -68,7 +68,7 @@ pub async fn add_unproved(home: &Home, who: &Device, body: &Map<String, Value>) 
     };
     let validated = must_be_validated(home, &credentials).await?;
     keep(home, Batch::new(), who.user(), &validated).await?;
-    if binds { bind(home, who, &credentials).await } else { Ok(()) }
+    if binds { bind(home, who.user(), &credentials).await } else { Ok(()) }
 }
 
 async fn must_be_validated(home: &Home, credentials: &Credentials) -> Answer<Validated> {
@@ -124,14 +124,14 @@ async fn list_of(home: &Home, user: &UserId) -> Answer<Vec<ThreepidRow>> {
     Ok(stored::of_user(&home.db, user.as_str()).await?)
 }
 
-/// Has an identity server tell others that an address is that of `who`.
+/// Has an identity server tell others that an address is that of `user`.
 ///
 /// # Errors
 /// `M_SERVER_NOT_TRUSTED`, `M_MISSING_PARAM`, what the identity server refuses with.
-pub async fn bind(home: &Home, who: &Device, credentials: &Credentials) -> Answer<()> {
-    let binding = identity::bind(home, who.user(), credentials).await?;
+pub async fn bind(home: &Home, user: &UserId, credentials: &Credentials) -> Answer<()> {
+    let binding = identity::bind(home, user, credentials).await?;
     let mut batch = Batch::new();
-    stored::bind(&mut batch, who.user_id.as_str(), binding, BINDINGS_MAX);
+    stored::bind(&mut batch, user.as_str(), binding, BINDINGS_MAX);
     home.db.commit(batch).await?;
     Ok(())
 }

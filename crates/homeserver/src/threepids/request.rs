@@ -150,12 +150,13 @@ pub async fn request_token(
         (Purpose::Register, None) => Kind::Register,
         (Purpose::Add, None) => Kind::Add,
         (Purpose::Password, Some(_)) => Kind::Password,
+        (Purpose::Login, Some(_)) => Kind::Login,
         (Purpose::Register | Purpose::Add, Some(_)) if hides => Kind::InUse,
-        (Purpose::Password, None) if hides => Kind::Unknown,
+        (Purpose::Password | Purpose::Login, None) if hides => Kind::Unknown,
         (Purpose::Register | Purpose::Add, Some(_)) => {
             return Err(Refusal::threepid_in_use("This address belongs to an account already"));
         }
-        (Purpose::Password, None) => {
+        (Purpose::Password | Purpose::Login, None) => {
             return Err(Refusal::threepid_not_found("No account here has this address"));
         }
     };
@@ -271,9 +272,14 @@ fn message(home: &Home, wish: &Wish, kind: Kind, user: &str, sid: &str) -> Outgo
     }
     let mut values =
         vec![("server", server.to_string()), ("address", wish.address.clone()), ("user", user.to_owned())];
-    if wish.by_code && kind == Kind::Register {
+    let with_code = match kind {
+        Kind::Register => Some(Kind::Code),
+        Kind::Login => Some(Kind::LoginCode),
+        _ => None,
+    };
+    if let Some(kind) = with_code.filter(|_| wish.by_code) {
         values.push(("code", sessions::code(home, sid, &wish.address)));
-        return Outgoing::Mail(Letter { kind: Kind::Code, values });
+        return Outgoing::Mail(Letter { kind, values });
     }
     if !matches!(kind, Kind::InUse | Kind::Unknown) {
         // Nothing in it needs to be escaped: all three have letters, digits and . = _ - only.

@@ -26,8 +26,11 @@ pub const GUESSES_MAX: i64 = 10;
 /// Bytes of a token that is looked at.
 const TOKEN_BYTES_MAX: usize = 64;
 
-/// Digits of a token that people type.
+/// Digits of a token that people type from their phone.
 const CODE_DIGITS: usize = 6;
+
+/// Digits of a code in a mail: more, for it may be all that a login takes.
+const MAIL_CODE_DIGITS: usize = 10;
 
 /// An address that is somebody's, as a session has shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,25 +88,31 @@ pub enum Next {
 
 /// The token of a session.
 pub(super) fn token(home: &Home, medium: Medium, sid: &str, address: &str) -> String {
-    let key = home.signing_key.derive("hearth threepid token 1");
-    let mut mac = blake3::Hasher::new_keyed(&key);
-    for part in [medium.as_str(), sid, address] {
-        mac.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
-    }
-    let mac = mac.finalize();
+    let mac = mac(home, medium.as_str(), sid, address);
     match medium {
         Medium::Email => URL_SAFE_NO_PAD.encode(mac.as_bytes()),
-        Medium::Msisdn => {
-            let number =
-                mac.as_bytes().iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-            format!("{:0CODE_DIGITS$}", number % 10_u64.pow(CODE_DIGITS as u32))
-        }
+        Medium::Msisdn => digits(&mac, CODE_DIGITS),
     }
 }
 
 /// The code that stands for the token of a mail where people are to type it.
 pub(super) fn code(home: &Home, sid: &str, address: &str) -> String {
-    token(home, Medium::Msisdn, sid, address)
+    digits(&mac(home, "code", sid, address), MAIL_CODE_DIGITS)
+}
+
+fn mac(home: &Home, what: &str, sid: &str, address: &str) -> blake3::Hash {
+    let key = home.signing_key.derive("hearth threepid token 1");
+    let mut mac = blake3::Hasher::new_keyed(&key);
+    for part in [what, sid, address] {
+        mac.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+    }
+    mac.finalize()
+}
+
+/// So many digits out of a MAC.
+fn digits(mac: &blake3::Hash, count: usize) -> String {
+    let number = mac.as_bytes().iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    format!("{:0count$}", number % 10_u64.pow(count as u32))
 }
 
 /// The hash of a client's secret.

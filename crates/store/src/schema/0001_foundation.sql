@@ -111,7 +111,7 @@ CREATE TABLE threepid_binding (
 -- kept: it is a MAC of the session.
 CREATE TABLE threepid_session (
     sid          TEXT NOT NULL PRIMARY KEY,
-    purpose      TEXT NOT NULL,                    -- register, password, add
+    purpose      TEXT NOT NULL,                    -- register, password, add, login
     medium       TEXT NOT NULL,
     address      TEXT NOT NULL,
     secret_hash  BYTEA NOT NULL,                   -- BLAKE3 of the client's secret

@@ -3,8 +3,8 @@
 use homeserver::{
     Answer, Home, Refusal,
     rooms::{
-        self,
-        membership::{self, Move},
+        self, Txn,
+        membership::{self, Aside, Move},
         third_party,
     },
     who::Device,
@@ -26,19 +26,22 @@ struct Body {
     id_access_token: String,
 }
 
-/// `POST /_matrix/client/api/v1/rooms/{roomId}/invite`
+/// `POST /_matrix/client/api/v1/rooms/{roomId}/invite`, `PUT …/invite/{txnId}`
 pub async fn invite(home: Home, who: Device, ask: Plain) -> Answer<Json> {
     let room_id: OwnedRoomId = ask.path(0)?;
     let body: Body = ask.json()?;
     let room = rooms::find(&home, &room_id).await?;
+    let txn =
+        Txn::of(&who, format!("invite/{room_id}"), ask.path.get(1).map(|txn_id| txn_id.as_str().into()));
     match (body.user_id, body.id_server, body.medium, body.address) {
         (Some(user), ..) => {
-            membership::change_as(&home, &who, &room, Move::Invite, &user, None).await?;
+            membership::change_as(&home, &who, &room, Move::Invite, &user, Aside { reason: None, txn })
+                .await?;
         }
         (None, Some(id_server), Some(medium), Some(address)) => {
             let id_access_token = body.id_access_token;
             let invited = Invite3pidInit { id_server, id_access_token, medium: medium.into(), address };
-            third_party::invite(&home, &who, &room, &invited.into()).await?;
+            third_party::invite(&home, &who, &room, &invited.into(), txn).await?;
         }
         _ => {
             let message = "The body has a `user_id`, or `id_server`, `medium` and `address`";

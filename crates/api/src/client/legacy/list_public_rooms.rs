@@ -7,13 +7,13 @@ use homeserver::{
 };
 use serde_json::{Value, json};
 
-use super::number;
+use super::{number, refused::bad_pagination};
 use crate::{answer::Json, plain::Plain};
 
 /// `GET /_matrix/client/api/v1/publicRooms`
 pub async fn get(home: Home, _: Anyone, ask: Plain) -> Answer<Json> {
-    let since: Option<Since> = ask.query("from").map(str::parse).transpose()?;
-    let limit = number(&ask, "limit")?;
+    let since: Option<Since> = ask.query("from").map(str::parse).transpose().map_err(bad_pagination)?;
+    let limit = number(&ask, "limit").map_err(bad_pagination)?;
     let page = public_rooms::page(&home, &Ask { limit, since, ..Ask::default() }).await?;
     let start = since.unwrap_or(Since::BEGINNING);
     let end = page.next.or(page.entries.last().map(Entry::behind)).unwrap_or(start);

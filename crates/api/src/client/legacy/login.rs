@@ -6,6 +6,7 @@ use homeserver::{
         login,
         oauth2::{self, Aim},
         opening::{self, Opened},
+        staged::login::{self as by_mail, LoggedIn},
         uia::stages::OAUTH2,
     },
     who::Anyone,
@@ -34,11 +35,12 @@ pub async fn flows(home: Home, _: Anyone, _: Plain) -> Answer<Json> {
     if oauth2::is_offered(&home) {
         flows.push(json!({ "type": OAUTH2 }));
     }
+    flows.extend(by_mail::stages(&home).into_iter().map(|stage| json!({ "type": stage })));
     Json::of(&json!({ "flows": flows }))
 }
 
 /// `POST /_matrix/client/api/v1/login`: opens a session. Its access token does not expire.
-pub async fn login(home: Home, _: Anyone, ask: Plain) -> Answer<Json> {
+pub async fn login(home: Home, who: Anyone, ask: Plain) -> Answer<Json> {
     let mut wish: login::Wish = ask.json()?;
     if wish.login_type.as_deref() == Some(OAUTH2) && oauth2::is_offered(&home) {
         // The answer to where the provider sends the browser back to is the session.
@@ -46,6 +48,12 @@ pub async fn login(home: Home, _: Anyone, ask: Plain) -> Answer<Json> {
         return Json::of(&json!({ "uri": uri }));
     }
     (wish.session.refresh_token, wish.session.lasting) = (Some(true), true);
+    if let Some(stage) = wish.login_type.as_deref().filter(|stage| by_mail::stages(&home).contains(stage)) {
+        return Ok(match by_mail::log_in(&home, &ask.json()?, &wish.session, who.address).await? {
+            LoggedIn::In(session) => Json::of(&credentials(&home, &session))?,
+            LoggedIn::Sent(session) => Json::of(&json!({ "type": stage, "session": session }))?,
+        });
+    }
     let session = login::login(&home, &wish).await?;
     Json::of(&credentials(&home, &session))
 }

@@ -9,10 +9,10 @@ use homeserver::{
     },
 };
 use rules::filter::EventFilter;
-use ruma::{OwnedRoomId, api::Direction};
+use ruma::{OwnedRoomId, RoomId, api::Direction};
 
-use super::number;
-use crate::{answer::Json, caller::DeviceOrGuest, client::messages::token, plain::Plain};
+use super::{number, refused::bad_pagination, token};
+use crate::{answer::Json, caller::DeviceOrGuest, plain::Plain};
 
 /// `GET /_matrix/client/api/v1/rooms/{roomId}/messages`
 ///
@@ -20,6 +20,18 @@ use crate::{answer::Json, caller::DeviceOrGuest, client::messages::token, plain:
 /// forwards there may be later.
 pub async fn get(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> Answer<Json> {
     let room_id: OwnedRoomId = ask.path(0)?;
+    let filter = EventFilter::default();
+    let mut wanted = wanted(&home, &ask, &room_id, &filter).map_err(bad_pagination)?;
+    wanted.form = Form::v1(Some(who.device()));
+    let page = messages::page(&home, who.user(), wanted).await?;
+    let end = page.end.unwrap_or(page.last);
+    let mut out = format!(r#"{{"start":"{}","end":"{end}","chunk":"#, page.start);
+    show::write_list(&mut out, &page.chunk);
+    out.push('}');
+    Ok(Json(out.into()))
+}
+
+fn wanted<'a>(home: &Home, ask: &Plain, room_id: &'a RoomId, filter: &'a EventFilter) -> Answer<Wanted<'a>> {
     let direction = match ask.query("dir") {
         Some("b") => Direction::Backward,
         // The documents before May 2015 know neither the parameter nor another direction.
@@ -27,19 +39,7 @@ pub async fn get(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> A
         Some("f") => Direction::Forward,
         Some(_) => return Err(Refusal::invalid_param("`dir` in the query must be b or f")),
     };
-    let wanted = Wanted {
-        room_id: &room_id,
-        direction,
-        from: token(ask.query("from"))?,
-        to: token(ask.query("to"))?,
-        limit: number(&ask, "limit")?.unwrap_or(EVENTS_DEFAULT),
-        filter: &EventFilter::default(),
-        form: Form::v1(Some(who.device())),
-    };
-    let page = messages::page(&home, who.user(), wanted).await?;
-    let end = page.end.unwrap_or(page.last);
-    let mut out = format!(r#"{{"start":"{}","end":"{end}","chunk":"#, page.start);
-    show::write_list(&mut out, &page.chunk);
-    out.push('}');
-    Ok(Json(out.into()))
+    let (from, to) = (token(home, ask.query("from"))?, token(home, ask.query("to"))?);
+    let limit = number(ask, "limit")?.unwrap_or(EVENTS_DEFAULT);
+    Ok(Wanted { room_id, direction, from, to, limit, filter, form: Form::v1(None) })
 }

@@ -1,20 +1,42 @@
-//! `room_send.yaml` of v1, and redactions: without a transaction id, as today they can not be asked for.
+//! `room_send.yaml` of v1, and redactions without a transaction id, as today they can not be asked for.
 
 use homeserver::{
-    Answer, Home,
+    Answer, Home, Refusal,
     rooms::{redact, send},
 };
-use ruma::{OwnedEventId, OwnedRoomId};
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, OwnedRoomId};
 use serde::Deserialize;
 
 use crate::{answer::Json, caller::DeviceOrGuest, client::room_send::sent, plain::Plain};
 
-/// `POST /_matrix/client/api/v1/rooms/{roomId}/send/{eventType}`
-pub async fn post(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> Answer<Json> {
+/// `POST /_matrix/client/api/v1/rooms/{roomId}/send/{eventType}`, `PUT …/send/{eventType}/{txnId}`
+pub async fn send(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> Answer<Json> {
     let room_id: OwnedRoomId = ask.path(0)?;
     let event_type: String = ask.path(1)?;
+    let txn_id = ask.path.get(2).map(|txn_id| txn_id.as_str().into());
     let content = rules::canonical::canonical_object(&ask.body)?;
-    sent(send::send(&home, &who, &room_id, &event_type, content, None).await?)
+    must_be_whole(&event_type, &content)?;
+    sent(send::send(&home, &who, &room_id, &event_type, content, txn_id).await?)
+}
+
+/// Refuses messages that nobody could show, and feedback of no known kind, as servers of 2015 did
+/// (`instant_messaging.rst`). Those of today let clients say what they will.
+///
+/// # Errors
+/// `M_BAD_JSON`
+fn must_be_whole(event_type: &str, content: &CanonicalJsonObject) -> Answer<()> {
+    let text = |key: &str| content.get(key).and_then(CanonicalJsonValue::as_str);
+    let (whole, message) = match event_type {
+        "m.room.message" => {
+            (text("msgtype").is_some() && text("body").is_some(), "A message has a `msgtype` and a `body`")
+        }
+        "m.room.message.feedback" => (
+            matches!(text("type"), Some("delivered" | "read")) && text("target_event_id").is_some(),
+            "Feedback has a `target_event_id`, and the `type` delivered or read",
+        ),
+        _ => return Ok(()),
+    };
+    if whole { Ok(()) } else { Err(Refusal::bad_json(message)) }
 }
 
 #[derive(Deserialize)]

@@ -8,11 +8,12 @@ use homeserver::{
         read_state::{self, Wanted},
         show::{Form, Format},
     },
+    sync,
     who::Device,
 };
 use ruma::OwnedRoomId;
 
-use super::number;
+use super::{number, refused::bad_pagination};
 use crate::{answer::Json, caller::DeviceOrGuest, plain::Plain};
 
 /// `GET /_matrix/client/api/v1/rooms/{roomId}/state/{eventType}/{stateKey}`: the content.
@@ -39,16 +40,24 @@ pub async fn members(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) 
 
 /// `GET /_matrix/client/api/v1/rooms/{roomId}/initialSync`
 pub async fn initial_sync_v1(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> Answer<Json> {
-    initial_sync(&home, &who, &ask, Format::V1).await
+    let limit = number(&ask, "limit").map_err(bad_pagination)?;
+    initial_sync(&home, &who, &ask, limit, Format::V1).await
 }
 
 /// `GET /_matrix/client/v3/rooms/{roomId}/initialSync`
 pub async fn initial_sync_v3(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> Answer<Json> {
-    initial_sync(&home, &who, &ask, Format::Client).await
+    let limit = number(&ask, "limit")?;
+    initial_sync(&home, &who, &ask, limit, Format::Client).await
 }
 
-async fn initial_sync(home: &Home, who: &Device, ask: &Plain, format: Format) -> Answer<Json> {
+async fn initial_sync(
+    home: &Home,
+    who: &Device,
+    ask: &Plain,
+    limit: Option<usize>,
+    format: Format,
+) -> Answer<Json> {
     let room_id: OwnedRoomId = ask.path(0)?;
-    let limit = number(ask, "limit")?.unwrap_or(initial_sync::EVENTS_DEFAULT);
-    Ok(Json(initial_sync::of_room(home, who, &room_id, limit, format).await?.into()))
+    let limit = limit.unwrap_or(initial_sync::EVENTS_DEFAULT);
+    Ok(Json(sync::initial_of_room(home, who, &room_id, limit, format).await?.into()))
 }

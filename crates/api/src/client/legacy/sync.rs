@@ -15,17 +15,12 @@ use homeserver::{
 };
 use ruma::{OwnedEventId, OwnedRoomId};
 
-use super::number;
-use crate::{
-    answer::Json,
-    caller::DeviceOrGuest,
-    client::{messages::token, sync::respond},
-    plain::Plain,
-};
+use super::{number, refused::bad_pagination, token};
+use crate::{answer::Json, caller::DeviceOrGuest, client::sync::respond, plain::Plain};
 
 /// `GET /_matrix/client/api/v1/initialSync`
 pub async fn initial_v1(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> Answer<Response> {
-    initial(&home, &who, &ask, Format::V1).await
+    initial(&home, &who, &ask, Format::V1).await.map_err(bad_pagination)
 }
 
 /// `GET /_matrix/client/v3/initialSync`
@@ -45,7 +40,7 @@ async fn initial(home: &Home, who: &Device, ask: &Plain, format: Format) -> Answ
 
 /// `GET /_matrix/client/api/v1/events`
 pub async fn events_v1(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> Answer<Json> {
-    events(&home, &who, &ask, Format::V1).await
+    events(&home, &who, &ask, Format::V1).await.map_err(bad_pagination)
 }
 
 /// `GET /_matrix/client/v3/events`
@@ -58,8 +53,9 @@ async fn events(home: &Home, who: &Device, ask: &Plain, format: Format) -> Answe
     let rooms = ask.query_all("room_id").map(OwnedRoomId::try_from).collect::<Result<_, _>>();
     let timeout = number(ask, "timeout")?.map_or(sync::EVENTS_TIMEOUT_DEFAULT, Duration::from_millis);
     let ask = EventsAsk {
-        from: token(ask.query("from"))?,
-        to: token(ask.query("to"))?,
+        from: token(home, ask.query("from"))?,
+        // What comes at the end is waited for.
+        to: token(home, ask.query("to").filter(|to| *to != "END"))?,
         rooms: rooms.map_err(malformed)?,
         timeout,
         format,

@@ -1,20 +1,19 @@
 //! `m.login.email.code` and `m.login.email.url` of 2015: an address that is theirs, shown by a code or by
 //! a link that this server sends. They complete the stage that is `m.login.email.identity` today.
 
-use std::net::IpAddr;
-
 use serde_json::{Map, Value, json};
 
-use super::{Staged, advanced, text};
+use super::text;
 use crate::{
     Home,
     accounts::{
-        register, ticket,
-        uia::{self, session::Session, stages::EMAIL},
+        ticket,
+        uia::{self, Operation, session::Session, stages::EMAIL},
     },
+    limits::{self, Class},
     refusal::{Answer, Refusal},
     threepids::{
-        Medium, Purpose,
+        Medium, Purpose, Validated,
         credentials::Credentials,
         request::{self, Wish},
         sessions,
@@ -38,6 +37,19 @@ pub(super) fn with_old_stages(home: &Home, flows: Vec<Vec<&'static str>>) -> Vec
     [flows, old].concat()
 }
 
+/// What became of the stage.
+pub(super) enum Stage {
+    /// A message is on its way.
+    Sent(Session),
+    /// The address is theirs.
+    Shown {
+        session: Session,
+        validated: Validated,
+        /// Whom they said that they are.
+        user: Option<String>,
+    },
+}
+
 /// Sends the code or the link for an `email`, or looks whether it was shown.
 ///
 /// # Errors
@@ -45,35 +57,38 @@ pub(super) fn with_old_stages(home: &Home, flows: Vec<Vec<&'static str>>) -> Vec
 /// none, `M_MISSING_PARAM`, `M_LOGIN_EMAIL_URL_NOT_YET` while nobody followed the link.
 pub(super) async fn stage(
     home: &Home,
-    stage: &str,
+    operation: &Operation<'_>,
+    purpose: Purpose,
     body: &Map<String, Value>,
-    address: Option<IpAddr>,
-) -> Answer<Staged> {
-    let operation = register::operation(home, address);
-    let session = uia::session(home, &operation, text(body, "session")?)?;
+) -> Answer<Stage> {
+    let session = uia::session(home, operation, text(body, "session")?)?;
+    let by_code = text(body, "type")? == Some(CODE);
     let client_secret = client_secret(home, &session);
     if let Some(email) = text(body, "email")? {
         let asked = json!({ "email": email, "client_secret": client_secret, "send_attempt": 1 });
         let mut wish = Wish::read(home, Medium::Email, asked.as_object().unwrap_or(body))?;
-        wish.by_code = stage == CODE;
-        let requested = request::request_token(home, Purpose::Register, &wish, address).await?;
-        uia::keep_outside(home, session.clone(), EMAIL, requested.sid.into()).await?;
-        let more = Map::from_iter([("type".to_owned(), stage.into())]);
-        return Ok(Staged::More { session: session.ticket, next: None, more });
+        wish.by_code = by_code;
+        let requested = request::request_token(home, purpose, &wish, operation.address).await?;
+        let kept = json!({ "sid": requested.sid, "user": text(body, "user")? });
+        uia::keep_outside(home, session.clone(), EMAIL, kept).await?;
+        return Ok(Stage::Sent(session));
     }
-    let sid = uia::kept_outside(home, session.clone(), EMAIL).await?;
+    let kept = uia::kept_outside(home, session.clone(), EMAIL).await?.unwrap_or_default();
     let missing = || Refusal::missing_param("email is missing: say where the message is to be sent");
-    let sid = sid.as_ref().and_then(Value::as_str).ok_or_else(missing)?.to_owned();
-    if stage == CODE {
+    let sid = kept["sid"].as_str().ok_or_else(missing)?.to_owned();
+    if by_code {
         let code = text(body, "code")?.ok_or_else(|| Refusal::missing_param("code is missing"))?;
         sessions::validate_code(home, &sid, &client_secret, code).await?;
     }
     let credentials = Credentials { sid, client_secret, id_server: None, id_access_token: None };
-    let shown = sessions::validated(home, Purpose::Register, &credentials).await?;
-    let not_yet = "Nobody has followed the link yet that was sent to that address";
-    let shown = shown.ok_or_else(|| Refusal::new(403, "M_LOGIN_EMAIL_URL_NOT_YET", not_yet))?;
-    uia::complete_outside(home, session.clone(), EMAIL, shown.to_fact()).await?;
-    advanced(home, &operation, &session).await
+    let Some(validated) = sessions::validated(home, purpose, &credentials).await? else {
+        // Clients ask every other second until somebody has followed the link.
+        let class = if purpose == Purpose::Register { Class::Register } else { Class::Login };
+        limits::was_a_look(home, class, operation.address)?;
+        let not_yet = "Nobody has followed the link yet that was sent to that address";
+        return Err(Refusal::new(403, "M_LOGIN_EMAIL_URL_NOT_YET", not_yet));
+    };
+    Ok(Stage::Shown { session, validated, user: kept["user"].as_str().map(str::to_owned) })
 }
 
 /// The secret of the address's session: known to whoever knows this session.

@@ -19,6 +19,9 @@ use crate::{
     threepids::{Medium, Purpose, credentials::Credentials, request, sessions},
 };
 
+/// Where a fact says at which identity server an address was shown.
+const ELSEWHERE: &str = "elsewhere";
+
 /// Characters of the secret that a page makes up for a session.
 const SECRET_CHARACTERS: usize = 32;
 
@@ -70,6 +73,11 @@ pub(super) async fn check(ask: Ask<'_>, medium: Medium) -> Result<Found, Failed>
     Err(Failed::Again("M_UNAUTHORIZED", NOT_YET))
 }
 
+/// The session at the identity server whose word `fact` is, if it is one's.
+pub(in crate::accounts) fn elsewhere(fact: &Map<String, Value>) -> Option<Credentials> {
+    Credentials::read(fact.get(ELSEWHERE)?.as_object()?).ok()
+}
+
 /// What was confirmed in the session that `credentials` name, as a fact.
 async fn proved(
     home: &Home,
@@ -78,7 +86,14 @@ async fn proved(
     credentials: &Credentials,
 ) -> Answer<Option<Value>> {
     let validated = sessions::validated(home, purpose, credentials).await?;
-    Ok(validated.filter(|validated| validated.medium == medium).map(|validated| validated.to_fact()))
+    Ok(validated.filter(|validated| validated.medium == medium).map(|validated| {
+        let mut fact = validated.to_fact();
+        // Of an identity server something more may be wanted than its word.
+        if validated.sid.is_none() {
+            fact[ELSEWHERE] = credentials.to_json();
+        }
+        fact
+    }))
 }
 
 /// Takes what was entered on the page: `address`, or the `sid`, the `client_secret` and the `address` of a
