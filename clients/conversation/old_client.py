@@ -40,7 +40,7 @@ class OldClient:
     async def close(self) -> None:
         await self.http.close()
 
-    async def ask(self, method: str, prefix: str, *path: str, body: dict | None = None, **query):
+    async def ask(self, method: str, prefix: str, *path: str, body: dict | bool | None = None, **query):
         """Parts of the path are quoted here. Query parameters that are None are left out."""
         if self.token and "access_token" not in query:
             query["access_token"] = self.token
@@ -85,6 +85,20 @@ class OldClient:
         submission = {"type": "m.login.password", "user": user, "password": password}
         self._logged_in(await self.ask("POST", V1, "login", body=submission, access_token=None))
 
+    async def login_by_token(self, user: str, token: str, nonce: str) -> None:
+        submission = {"type": "m.login.token", "user": user, "token": token, "txn_id": nonce}
+        self._logged_in(await self.ask("POST", V1, "login", body=submission, access_token=None))
+
+    async def register_as_guest(self) -> None:
+        self._logged_in(await self.ask("POST", V2, "register", kind="guest"))
+
+    async def page(self, *path: str, prefix: str = V2, **query) -> str:
+        """A page that a browser would show."""
+        url = self.server_url + "/".join([prefix, *path])
+        async with self.http.get(url, params=query) as answer:
+            assert answer.status == 200 and answer.content_type == "text/html", answer
+            return await answer.text()
+
     def _logged_in(self, answer: dict) -> None:
         assert self.user_id in (None, answer["user_id"]), answer
         self.token, self.user_id = answer["access_token"], answer["user_id"]
@@ -98,11 +112,13 @@ class OldClient:
 
     # Events
 
-    async def initial_sync(self, limit: int | None = None) -> dict:
-        return await self.ask("GET", V1, "initialSync", limit=limit)
+    async def initial_sync(self, limit: int | None = None, archived: bool | None = None) -> dict:
+        archived = archived and "true"
+        return await self.ask("GET", V1, "initialSync", limit=limit, archived=archived)
 
-    async def events(self, from_: str, timeout_ms: int) -> dict:
-        return await self.ask("GET", V1, "events", from_=from_, timeout=timeout_ms)
+    async def events(self, from_: str, timeout_ms: int, room: str | None = None) -> dict:
+        """Of all one's rooms, or of one that everybody may read."""
+        return await self.ask("GET", V1, "events", from_=from_, timeout=timeout_ms, room_id=room)
 
     async def event(self, event_id: str) -> dict:
         return await self.ask("GET", V1, "events", event_id)
@@ -110,8 +126,9 @@ class OldClient:
     async def room_initial_sync(self, room: str, limit: int | None = None) -> dict:
         return await self.ask("GET", V1, "rooms", room, "initialSync", limit=limit)
 
-    async def messages(self, room: str, from_: str, dir_: str, limit: int) -> dict:
-        return await self.ask("GET", V1, "rooms", room, "messages", from_=from_, dir_=dir_, limit=limit)
+    async def messages(self, room: str, from_: str, dir_: str, limit: int, to: str | None = None) -> dict:
+        query = {"from_": from_, "to": to, "dir_": dir_, "limit": limit}
+        return await self.ask("GET", V1, "rooms", room, "messages", **query)
 
     async def state(self, room: str) -> list[dict]:
         return await self.ask("GET", V1, "rooms", room, "state")
@@ -130,6 +147,10 @@ class OldClient:
 
     async def send_carelessly(self, room: str, event_type: str, content: dict) -> str:
         return (await self.ask("POST", V1, "rooms", room, "send", event_type, body=content))["event_id"]
+
+    async def put(self, txn_id: str, *path: str, **body) -> dict:
+        """What can be posted, in a transaction: asked again, it does not happen again."""
+        return await self.ask("PUT", V1, *path, txn_id, body=body)
 
     async def set_state(self, room: str, event_type: str, state_key: str, content: dict) -> str:
         path = ["rooms", room, "state", event_type, *([state_key] if state_key else [])]
@@ -209,6 +230,19 @@ class OldClient:
 
     async def set_push_rule(self, kind: str, rule_id: str, rule: dict) -> None:
         await self.ask("PUT", V1, "pushrules", "global", kind, rule_id, body=rule)
+
+    async def set_push_rule_for(self, profile_tag: str, kind: str, rule_id: str, rule: dict) -> None:
+        """A rule for the devices with a profile tag alone."""
+        await self.ask("PUT", V1, "pushrules", "device", profile_tag, kind, rule_id, body=rule)
+
+    async def enable_push_rule(self, kind: str, rule_id: str, enabled: bool) -> None:
+        await self.ask("PUT", V1, "pushrules", "global", kind, rule_id, "enabled", body=enabled)
+
+    async def search(self, term: str, *keys: str) -> dict:
+        """What was found, by event id."""
+        wanted = {"search_term": term, "keys": list(keys)}
+        body = {"search_categories": {"room_events": wanted}}
+        return (await self.ask("POST", V1, "search", body=body))["search_categories"]["room_events"]["results"]
 
     async def delete_push_rule(self, kind: str, rule_id: str) -> None:
         await self.ask("DELETE", V1, "pushrules", "global", kind, rule_id)

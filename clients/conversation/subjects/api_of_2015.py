@@ -6,7 +6,7 @@ import asyncio
 from ..actor import PASSWORD, refused, together
 from ..js_actor import JsActor
 from ..old_actor import StreamActor, SyncActor
-from ..old_client import OldClient
+from ..old_client import V1, V2, OldClient, OldError
 from ..stage import Stage
 
 LINES = 25
@@ -15,6 +15,7 @@ LINES = 25
 async def play(stage: Stage) -> None:
     ada, cat, ben = await stage.enter(StreamActor("ada"), SyncActor("cat"), JsActor("ben"))
     await identify(stage, ada)
+    await open_pages(stage)
     room = await come_together(stage, ada, cat, ben)
     await speak(ada, cat, ben, room)
     await listen(ada, ben, room)
@@ -26,6 +27,9 @@ async def play(stage: Stage) -> None:
     await look_back(ada, ben, room)
     await look_around(ada, cat, ben, room)
     await list_rooms(stage, ada, ben, room)
+    await find_words(ada, cat, room)
+    await let_guests_in(stage, ada, room)
+    await do_things_once(stage, ada, cat, ben)
     await part(ada, cat, ben, room)
     await change_password(stage, cat)
 
@@ -49,6 +53,19 @@ async def identify(stage: Stage, ada: StreamActor) -> None:
         await refused(other.initial_sync(), "401 M_UNKNOWN_TOKEN")
         other.token = None
         await refused(other.register(ada.localpart, PASSWORD), "400 M_USER_IN_USE")
+
+
+async def open_pages(stage: Stage) -> None:
+    """What a client shows in a browser because it does not know how to do it."""
+    async with OldClient(stage.server.url) as nobody:
+        assert "onLogin" in await nobody.page("static/client/login/", prefix="/_matrix")
+        assert "onLogin" in await nobody.page("login/fallback", prefix=V1)
+        try:
+            await nobody.ask("POST", V2, "register", body={"username": "nobody", "password": PASSWORD})
+        except OldError as refusal:
+            session = refusal.body["session"]
+        page = await nobody.page("auth", "m.login.dummy", "fallback", "web", session=session)
+        assert "<form" in page, page
 
 
 async def come_together(stage: Stage, ada, cat, ben) -> str:
@@ -181,6 +198,12 @@ async def notice_each_other(ada, cat, ben, room: str) -> None:
         for actor in everybody:
             user = reader.user_id
             await actor.sees(room, f"the receipt of {user}", lambda seen: seen["receipts"].get(user) == last)
+    # Who begins anew finds the receipts by themselves, and in a room who is about.
+    for snapshot in (await ada.client.initial_sync(limit=1), await ada.client.room_initial_sync(room)):
+        (receipts,) = (event for event in snapshot["receipts"] if event["room_id"] == room)
+        assert {cat.user_id, ben.user_id} <= set(receipts["content"][last]["m.read"]), receipts
+        about = {event["content"]["user_id"] for event in snapshot["presence"]}
+        assert {ada.user_id, cat.user_id, ben.user_id} <= about, about
 
 
 async def take_back(ada, cat, ben, room: str) -> None:
@@ -194,8 +217,14 @@ async def take_back(ada, cat, ben, room: str) -> None:
         assert event["content"] == {} and event["user_id"] == author.user_id, event
         because = event["redacted_because"]
         assert because["type"] == "m.room.redaction" and because["user_id"] == author.user_id, event
+    twice = [await ada.client.put("slip", "rooms", room, "redact", slip, reason="again") for _ in range(2)]
+    assert twice[0] == twice[1], twice
     mine = await ada.say(room, "mine")
     await refused(cat.client.redact(room, mine, "no power"), "403 M_FORBIDDEN")
+
+
+async def presence_of(actor, user: str) -> dict | None:
+    return actor.presence.get(user)
 
 
 async def be_somebody(ada, cat, ben, room: str) -> None:
@@ -203,6 +232,12 @@ async def be_somebody(ada, cat, ben, room: str) -> None:
     await ada.client.set_profile("displayname", "Ada of 2015")
     await ada.client.set_profile("avatar_url", "mxc://hearth.test/ada")
     await ben.sees_member(room, ada.user_id, name="Ada of 2015")
+    # Presence, too, says how somebody is called now.
+    await cat.until(
+        "ada's new name and picture",
+        lambda: presence_of(cat, ada.user_id),
+        lambda found: found and (found.get("displayname"), found.get("avatar_url")) == ("Ada of 2015", "mxc://hearth.test/ada"),
+    )
     await cat.sees_member(room, ada.user_id, name="Ada of 2015")
     await ben.rename("Ben of today")
     await ada.sees_member(room, ben.user_id, name="Ben of today")
@@ -210,9 +245,6 @@ async def be_somebody(ada, cat, ben, room: str) -> None:
     assert await ada.client.profile(ada.user_id, "avatar_url") == {"avatar_url": "mxc://hearth.test/ada"}
     assert (await ben.sdk("getProfileInfo", ada.user_id))["displayname"] == "Ada of 2015"
     await refused(ada.client.profile("@nobody:hearth.test"), "404 M_NOT_FOUND")
-
-    async def presence_of(actor, user: str) -> dict | None:
-        return actor.presence.get(user)
 
     await ada.client.set_presence("unavailable", "at the bar")
     await ben.until(
@@ -244,6 +276,15 @@ async def be_in_two_places(stage: Stage, ada, room: str) -> None:
     for actor in (ada, today):
         await actor.sees_message(room, there, sender=ada.user_id, body="From my telephone")
         await actor.sees_message(room, here, sender=ada.user_id, body="From my old computer")
+    # A device that is logged in lets in another one, once.
+    proof = {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": ada.user_id}, "password": PASSWORD}
+    handed = (await today.sdk("requestLoginToken", proof))["login_token"]
+    for _ in range(2):
+        async with OldClient(stage.server.url) as third:
+            await third.login_by_token(ada.localpart, handed, "nonce")
+            assert third.user_id == ada.user_id
+    async with OldClient(stage.server.url) as thief:
+        await refused(thief.login_by_token(ada.localpart, handed, "another nonce"), "403 M_FORBIDDEN")
     # What one client says of what is loud, the other one knows.
     await ada.client.set_push_rule("content", "tea", {"pattern": "tea", "actions": ["notify"]})
 
@@ -252,8 +293,17 @@ async def be_in_two_places(stage: Stage, ada, room: str) -> None:
 
     assert "tea" in await words()
     assert "tea" in [rule["rule_id"] for rule in (await ada.client.push_rules())["global"]["content"]]
+    await ada.client.enable_push_rule("content", "tea", False)
+    (tea,) = (rule for rule in (await today.sdk("getPushRules"))["global"]["content"] if rule["rule_id"] == "tea")
+    assert tea["enabled"] is False, tea
     await ada.client.delete_push_rule("content", "tea")
     assert "tea" not in await words()
+    # What is for some devices only is no business of the others.
+    loud = {"conditions": [{"kind": "event_match", "key": "content.body", "pattern": "beer"}], "actions": ["notify"]}
+    await ada.client.set_push_rule_for("phone", "override", "beer", loud)
+    (beer,) = (await ada.client.push_rules())["device"]["phone"]["override"]
+    assert beer["rule_id"] == "beer" and beer["conditions"] == loud["conditions"], beer
+    assert "device" not in await today.sdk("getPushRules")
     assert isinstance(await ada.client.turn_server(), dict)
 
 
@@ -281,6 +331,9 @@ async def look_back(ada, ben, room: str) -> None:
     assert found[-1]["type"] == "m.room.create", found[-1]
     lines = [e["content"]["body"] for e in reversed(found) if e["content"].get("body", "").startswith("line ")]
     assert lines == [f"line {n}" for n in range(LINES)] == [b for b in await ben.history(room) if b.startswith("line ")]
+    everything = await ada.client.messages(room, "START", "f", 4, to="END")
+    assert [e["event_id"] for e in everything["chunk"]] == ids[::-1][:4], everything
+    await refused(ada.client.messages(room, "nonsense", "b", 1), "400 M_BAD_PAGINATION")
     forwards = await ada.client.messages(room, token, "f", 4)
     assert [e["event_id"] for e in forwards["chunk"]] == ids[::-1][:4], forwards
 
@@ -321,6 +374,72 @@ async def list_rooms(stage: Stage, ada, ben, room: str) -> None:
     listed = {found["room_id"]: found for found in await ada.client.public_rooms()}
     assert listed[room]["name"] == "The Grand Duke Pub" and listed[room]["num_joined_members"] == 3, listed[room]
     assert listed[room]["aliases"] == [f"#{stage.alias('pub')}:hearth.test"], listed[room]
+
+
+async def find_words(ada, cat, room: str) -> None:
+    said = await cat.say(room, "Martians and men drink here")
+    await ada.sees_message(room, said)
+    found = await ada.client.search("martians", "content.body")
+    assert list(found) == [said] and found[said]["result"]["content"]["body"].startswith("Martians"), found
+    ada.check(found[said]["result"])
+    assert not await ada.client.search("martians", "content.topic")
+    bad = {"type": "seen", "target_event_id": said}
+    await refused(ada.client.send(room, "m.room.message.feedback", bad), "400 M_BAD_JSON")
+    await ada.client.send(room, "m.room.message.feedback", bad | {"type": "read"})
+
+
+async def let_guests_in(stage: Stage, ada, room: str) -> None:
+    """Who has no account reads what everybody may read, and speaks where guests may."""
+    async with OldClient(stage.server.url) as guest:
+        await guest.register_as_guest()
+        await refused(guest.state(room), "403 M_FORBIDDEN")
+        await ada.client.set_state(room, "m.room.history_visibility", "", {"history_visibility": "world_readable"})
+        token = (await guest.room_initial_sync(room, limit=1))["messages"]["end"]
+        said = await ada.say(room, "Strangers are welcome")
+        heard = await guest.events(token, 10_000, room=room)
+        assert said in [event.get("event_id") for event in heard["chunk"]], heard
+        assert (await guest.state_of(room, "m.room.name"))["name"] == "The Grand Duke Pub"
+        await refused(guest.join_room(room), "403 M_GUEST_ACCESS_FORBIDDEN")
+        await ada.client.set_state(room, "m.room.guest_access", "", {"guest_access": "can_join"})
+        assert await guest.join_room(room) == room
+        await guest.set_profile("displayname", "A stranger")
+        thanks = await guest.send(room, "m.room.message", {"msgtype": "m.text", "body": "Thanks"})
+        await ada.sees_message(room, thanks, sender=guest.user_id)
+        await ada.sees_member(room, guest.user_id, membership="join", name="A stranger")
+        # Where guests are not wanted any more they are made to leave.
+        await ada.client.set_state(room, "m.room.guest_access", "", {"guest_access": "forbidden"})
+        await ada.sees_member(room, guest.user_id, membership="leave")
+        await refused(guest.send(room, "m.room.message", {"msgtype": "m.text", "body": "Hello?"}), "403 M_FORBIDDEN")
+
+
+async def do_things_once(stage: Stage, ada, cat, ben) -> None:
+    """A request whose answer was lost is repeated, with its transaction id."""
+    place = stage.alias("once")
+    options = {"preset": "private_chat", "room_alias_name": place, "creation_content": {"m.federate": False}}
+    options["initial_state"] = [{"type": "m.room.bgd.color", "state_key": "", "content": {"color": "red"}}]
+    rooms = [await ada.client.put("t1", "createRoom", **options) for _ in range(2)]
+    assert rooms[0] == rooms[1] and rooms[0]["room_alias"] == f"#{place}:hearth.test", rooms
+    room = rooms[0]["room_id"]
+    assert (await ada.client.state_of(room, "m.room.create"))["m.federate"] is False
+    assert (await ada.client.state_of(room, "m.room.bgd.color"))["color"] == "red"
+    await refused(ada.client.put("t2", "createRoom", **options), "400 M_ROOM_IN_USE")
+    await ada.client.put("t3", "rooms", room, "invite", user_id=cat.user_id)
+    await cat.sees_itself(room, "invite")
+    assert await cat.client.put("t1", "join", f"#{place}:hearth.test") == {"room_id": room}
+    await ada.client.put("t3", "rooms", room, "invite", user_id=cat.user_id)
+    await refused(ada.client.put("t4", "rooms", room, "invite", user_id=cat.user_id), "403 M_FORBIDDEN")
+    await ada.client.invite(room, ben.user_id)
+    await ben.sees_itself(room, "invite")
+    await ben.leave(room)
+    for _ in range(2):
+        await cat.client.put("t2", "rooms", room, "leave")
+    await ada.sees_member(room, cat.user_id, membership="leave")
+    for _ in range(2):
+        await ada.client.put("t5", "rooms", room, "ban", user_id=cat.user_id, reason="noise")
+    await ada.sees_member(room, cat.user_id, membership="ban")
+    await ada.client.put("t1", "rooms", room, "leave")
+    left = {found["room_id"]: found for found in (await ada.client.initial_sync(limit=1, archived=True))["rooms"]}
+    assert left[room]["membership"] == "leave" and left[room]["state"], left[room]
 
 
 async def part(ada, cat, ben, room: str) -> None:
