@@ -1,7 +1,8 @@
-//! `kill -9` at random moments, while people talk, join, leave, read, keep account data and log in.
+//! `kill -9` at random moments, while people talk, join, leave, read, keep account data, log in and do
+//! everything else that can be acknowledged.
 //!
 //! Everybody repeats what was not answered, with the same transaction id, until it is. HEARTH_TEST_KILLS
-//! says how often the server dies; a few times where nothing is said.
+//! says how often the server dies.
 
 use std::{
     sync::{
@@ -14,18 +15,23 @@ use std::{
 use reqwest::Method;
 use serde_json::{Value, json};
 use store::Db;
+use tokio::task::JoinHandle;
 
 use crate::{
+    deeds::Deeds,
     person::{Person, encode, messages, text},
     place::Place,
 };
 
 /// How often the server is killed, unless HEARTH_TEST_KILLS says otherwise.
-const KILLS: usize = 5;
-/// How long it lives at least and at most, in milliseconds.
-const LIFE_MS: std::ops::Range<u64> = 100..900;
-/// People who do things at the same time.
+const KILLS: usize = 20;
+/// So much is acknowledged in each of its lives, and then it is killed after so many milliseconds.
+const LIFE_DEEDS: usize = 24;
+const LIFE_MS: std::ops::Range<u64> = 0..400;
+/// People who do things at the same time, and look back after each death.
 const PEOPLE: usize = 4;
+/// People who talk without looking back.
+const TALKERS: usize = 4;
 /// A sync shows so much of a room; more does not happen between two of them.
 const FILTER: &str = r#"{"room":{"timeline":{"limit":1000}}}"#;
 
@@ -53,6 +59,7 @@ async fn survive(place: Place) {
     people[0]
         .insists(Method::POST, &format!("/v3/rooms/{}/leave", encode(&revolving)), Some(json!({})))
         .await;
+    let mut talking = Vec::new();
     for person in &people {
         person.joins(&room).await;
     }
@@ -66,44 +73,66 @@ async fn survive(place: Place) {
     }
     for (person, begin) in people.iter().zip(begins) {
         let rooms = (room.clone(), revolving.clone());
-        acting.push(tokio::spawn(Actor::new(person.clone(), rooms).acts(done.clone(), said.clone())));
+        let deeds = Deeds::new(person.clone(), &keeper.user_id).await;
+        acting.push(tokio::spawn(Actor::new(person.clone(), rooms, deeds).acts(done.clone(), said.clone())));
         following.push(tokio::spawn(follow(person.clone(), room.clone(), begin, done.clone())));
+    }
+    for n in 0..TALKERS {
+        let talker = Person::registers(&place, &format!("talker{n}")).await;
+        talker.joins(&room).await;
+        talking.push(tokio::spawn(talk(talker, room.clone(), done.clone(), said.clone())));
     }
     let running = kill_and_start(&place, running, kills, &said).await;
     done.store(true, Ordering::SeqCst);
-    let (mut acknowledged, mut others, mut repeated) = (Vec::new(), 0, 0);
+    let (mut acknowledged, mut others, mut repeated, mut promises) = (Vec::new(), 0, 0, 0);
     for actor in acting {
         let actor = actor.await.expect("an actor is content");
-        others += actor.kept + actor.reads;
-        repeated += actor.repeated;
+        others += actor.kept + actor.reads + actor.deeds.positions;
+        repeated += actor.repeated + actor.deeds.repeated;
+        promises += actor.deeds.look_at_everything().await;
         acknowledged.extend(actor.sent);
     }
-    let last = people[0].says(&room, "the end").await;
-    let history = people[0].history(&room).await;
-    for (event_id, message) in &acknowledged {
+    for talking in talking {
+        acknowledged.extend(talking.await.expect("everything was acknowledged in the end"));
+    }
+    is_there_once(&people[0], &room, &acknowledged, following).await;
+    drop(running);
+    has_no_holes(&place, others, repeated).await;
+    let verified = place.verified();
+    let looked = verified.lines().find(|line| line.starts_with("looked")).unwrap_or_default();
+    let acknowledged = acknowledged.len();
+    eprintln!("{kills} kills, {acknowledged} messages and {promises} other promises kept; {looked}");
+}
+
+/// Whatever was acknowledged is in the room once and as it was told, and each sync told all of it once.
+async fn is_there_once(
+    person: &Person,
+    room: &str,
+    acknowledged: &[(String, String)],
+    following: Vec<JoinHandle<Vec<(String, String)>>>,
+) {
+    let last = person.says(room, "the end").await;
+    let history = person.history(room).await;
+    for (event_id, message) in acknowledged {
         let found: Vec<_> = history.iter().filter(|(_, said)| said == message).collect();
         assert_eq!(found.len(), 1, "{message} was acknowledged, and is there {} times", found.len());
         assert_eq!(&found[0].0, event_id, "{message} was acknowledged as another event");
     }
     assert_eq!(history.len(), acknowledged.len() + 1, "something is there that nobody said");
     for follower in following {
-        assert_eq!(
-            follower.await.expect("a follower is content"),
-            history,
-            "a sync lost or doubled something"
-        );
+        let followed = follower.await.expect("a follower is content");
+        assert_eq!(followed, history, "a sync lost or doubled something");
     }
     assert_eq!(history.last().map(|(event_id, _)| event_id), Some(&last));
-    drop(running);
+}
+
+/// Every position was given to an event or to one of `others`; what was kept unanswered and then
+/// `repeated` took one each time.
+async fn has_no_holes(place: &Place, others: usize, repeated: usize) {
     let db = Db::snapshot(&place.url).await.expect("the database opens");
     let events: Option<(i64,)> = db.row("SELECT COUNT(*) FROM event", &[]).await.expect("it answers");
-    let given = events.expect("a count").0 + others as i64;
-    // What was kept unanswered and then repeated took a position each time.
-    let holes = db.upto() - given;
+    let holes = db.upto() - events.expect("a count").0 - others as i64;
     assert!((0..=repeated as i64).contains(&holes), "{holes} positions were given to nothing");
-    let verified = place.verified();
-    let looked = verified.lines().find(|line| line.starts_with("looked")).unwrap_or_default();
-    eprintln!("{kills} kills, {} messages acknowledged; {looked}", acknowledged.len());
 }
 
 /// Kills the server and starts it again, so often.
@@ -116,16 +145,33 @@ async fn kill_and_start(
     let mut running = running;
     for _ in 0..kills {
         let before = said.load(Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_millis(rand::random_range(LIFE_MS))).await;
         // A life in which nothing happened would prove nothing.
-        while said.load(Ordering::SeqCst) == before {
+        while said.load(Ordering::SeqCst) < before + LIFE_DEEDS {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        tokio::time::sleep(Duration::from_millis(rand::random_range(LIFE_MS))).await;
         drop(running);
         place.verified();
         running = place.start();
     }
     running
+}
+
+/// Says things until it is done; answers what was acknowledged.
+async fn talk(
+    person: Person,
+    room: String,
+    done: Arc<AtomicBool>,
+    said: Arc<AtomicUsize>,
+) -> Vec<(String, String)> {
+    let mut sent = Vec::new();
+    while !done.load(Ordering::SeqCst) {
+        let message = format!("{} {}", person.user_id, sent.len());
+        let (path, body) = Person::message(&room, &sent.len().to_string(), &message);
+        sent.push((text(&person.insists(Method::PUT, &path, Some(body)).await, "event_id"), message));
+        said.fetch_add(1, Ordering::SeqCst);
+    }
+    sent
 }
 
 /// Follows a room by sync until somebody says «the end», across all deaths of the server.
@@ -161,10 +207,13 @@ struct Actor {
     /// How many of these two had to be repeated, which is no harm.
     repeated: usize,
     sessions: Vec<Person>,
+    deeds: Deeds,
+    /// How many deeds there were.
+    acted: usize,
 }
 
 impl Actor {
-    fn new(person: Person, (room, revolving): (String, String)) -> Self {
+    fn new(person: Person, (room, revolving): (String, String), deeds: Deeds) -> Self {
         let (sent, sessions) = (Vec::new(), Vec::new());
         Actor {
             person,
@@ -177,6 +226,8 @@ impl Actor {
             kept: 0,
             repeated: 0,
             sessions,
+            deeds,
+            acted: 0,
         }
     }
 
@@ -193,6 +244,10 @@ impl Actor {
                     asked
                 }
                 8 if n % 128 == 8 => self.logs_in(n).await,
+                1 | 6 | 9 | 14 => {
+                    self.acted += 1;
+                    self.deeds.does(self.acted).await
+                }
                 _ => self.says(n).await,
             };
             said.fetch_add(1, Ordering::SeqCst);
@@ -267,6 +322,7 @@ impl Actor {
             let kept = self.person.insists(Method::GET, &self.kept_at(self.kept - 1), None).await;
             assert_eq!(kept["n"], json!(self.kept), "account data was lost");
         }
+        self.deeds.look_back().await;
         for session in &self.sessions {
             session.insists(Method::GET, "/v3/account/whoami", None).await;
         }

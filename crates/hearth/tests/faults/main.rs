@@ -6,6 +6,7 @@
 
 mod backup;
 mod crowd;
+mod deeds;
 mod disk;
 mod kill;
 mod outage;

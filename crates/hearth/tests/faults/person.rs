@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use crate::place::Place;
 
+/// Everybody's password.
+pub const PASSWORD: &str = "a test's password";
 /// The pause before a request is repeated.
 const AGAIN: Duration = Duration::from_millis(20);
 /// How long one answer may take. Longer than anything that the server allows itself.
@@ -45,7 +47,7 @@ impl Person {
         let mut person =
             Person { user_id: String::new(), token: String::new(), base: place.base.clone(), http };
         let ask = json!({
-            "username": localpart, "password": "a test's password", "auth": { "type": "m.login.dummy" },
+            "username": localpart, "password": PASSWORD, "auth": { "type": "m.login.dummy" },
         });
         let made = person.insists(Method::POST, "/v3/register", Some(ask)).await;
         person.user_id = text(&made, "user_id");
@@ -53,10 +55,15 @@ impl Person {
         person
     }
 
+    /// Somebody at the same server with another token, or none.
+    pub fn with_token(&self, token: &str) -> Person {
+        Person { token: token.to_owned(), ..self.clone() }
+    }
+
     /// Another session of the same user.
     pub async fn logs_in(&self, device_id: &str) -> Person {
         let ask = json!({
-            "type": "m.login.password", "password": "a test's password", "device_id": device_id,
+            "type": "m.login.password", "password": PASSWORD, "device_id": device_id,
             "identifier": { "type": "m.id.user", "user": self.user_id },
         });
         let session = self.insists(Method::POST, "/v3/login", Some(ask)).await;
