@@ -1,8 +1,8 @@
-//! How far a long command is: a bar for a person at a terminal, now and then a line for everybody else.
-//! Both go to standard error.
+//! How far a long command is: a bar on standard error for a person at a terminal. Where nobody looks nothing
+//! is said: a command that cron runs speaks only when something is wrong.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     time::Duration,
 };
 
@@ -10,9 +10,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// How often the bar moves although nothing is known.
 const TICK: Duration = Duration::from_millis(200);
-
-/// Of how many lines a step consists that can be counted.
-const LINES: u64 = 10;
 
 const COUNTED: &str = "{msg:>14} [{bar:40}] {human_pos} of {human_len}, {eta} left";
 const BYTES: &str = "{msg:>14} [{bar:40}] {bytes} of {total_bytes}, {eta} left";
@@ -33,22 +30,20 @@ pub struct Progress {
     /// Nothing if nobody looks.
     bar: Option<ProgressBar>,
     step: &'static str,
-    /// Lines of this step that were written.
-    lines: u64,
 }
 
 impl Progress {
     /// Nothing has begun.
     pub fn new() -> Self {
         let bar = io::stderr().is_terminal().then(ProgressBar::no_length);
-        Progress { bar, step: "", lines: 0 }
+        Progress { bar, step: "" }
     }
 
     /// So much of `step` is done, of `total` if that is known.
     pub fn at(&mut self, step: &'static str, done: u64, total: Option<u64>, unit: Unit) {
         let begins = self.step != step;
         self.step = step;
-        let Some(bar) = &self.bar else { return self.line(begins, done, total, unit) };
+        let Some(bar) = &self.bar else { return };
         if begins {
             let template = match (unit, total) {
                 (Unit::Pieces, Some(_)) => COUNTED,
@@ -66,27 +61,6 @@ impl Progress {
         }
         bar.set_length(total.unwrap_or(0));
         bar.set_position(done);
-    }
-
-    fn line(&mut self, begins: bool, done: u64, total: Option<u64>, unit: Unit) {
-        if begins {
-            self.lines = 0;
-        }
-        let due = match total.filter(|total| *total > 0) {
-            Some(total) => done.saturating_mul(LINES) / total,
-            None => 0,
-        };
-        if !begins && due <= self.lines {
-            return;
-        }
-        self.lines = due;
-        let unit = if unit == Unit::Bytes { " bytes" } else { "" };
-        let far = match total {
-            Some(total) => format!(": {done} of {total}{unit}"),
-            None => String::new(),
-        };
-        // Nobody is left to tell if standard error is gone.
-        let _ = writeln!(io::stderr(), "{}{far}", self.step);
     }
 
     /// Everything is done, or will not be.

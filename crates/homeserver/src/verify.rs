@@ -1,10 +1,11 @@
 //! Whether everything in the database is what it says it is: `hearth verify`.
 //!
 //! Reads all of a snapshot ([`store::Db::snapshot`]) and changes nothing. Room by room every event is
-//! hashed, its signature checked and the state after it computed anew from the state before; then the
-//! tables are compared with what the events say. In memory there is one room's members, a page of rows
+//! hashed, its signature checked, its right to be there judged once more, and the state after it computed
+//! anew from the state before; then the tables are compared with what the events say. In memory there is one room's members, a page of rows
 //! and eight bytes for each state node, however many events there are.
 
+mod authority;
 mod rooms;
 mod state;
 
@@ -98,7 +99,7 @@ pub async fn everything(home: &Home, told: Told<'_>) -> Answer<Report> {
 }
 
 async fn tables(verify: &mut Verify<'_>) -> Answer<()> {
-    const QUESTIONS: u64 = 3;
+    const QUESTIONS: u64 = 4;
     let db = &verify.home.db;
     (verify.told)(Step::Tables, 0, QUESTIONS);
     match store::verify::stream(db).await? {
@@ -121,9 +122,16 @@ async fn tables(verify: &mut Verify<'_>) -> Answer<()> {
         }
     }
     (verify.told)(Step::Tables, 2, QUESTIONS);
-    let lost = store::verify::lost_transactions(db).await?;
-    if lost > 0 {
-        verify.find(format!("{lost} transactions led to events that are not there"));
+    for (table, rows) in store::verify::without_event(db).await? {
+        if rows > 0 {
+            verify.find(format!("{rows} rows of {table} lead to events that are not there"));
+        }
+    }
+    (verify.told)(Step::Tables, 3, QUESTIONS);
+    for (table, rows) in store::verify::without_account(db).await? {
+        if rows > 0 {
+            verify.find(format!("{rows} rows of {table} belong to accounts or devices that are not there"));
+        }
     }
     (verify.told)(Step::Tables, QUESTIONS, QUESTIONS);
     Ok(())

@@ -305,10 +305,10 @@ fn select(of: Selection<'_>) -> Result<Vec<(&'static str, String)>, Refused> {
 }
 
 /// [`auth_types`] of an event that exists.
-pub(crate) fn selected_for(
-    event: &Event,
-    rules: &RoomVersionRules,
-) -> Result<Vec<(&'static str, String)>, Refused> {
+///
+/// # Errors
+/// As [`auth_types`].
+pub fn selected_for(event: &Event, rules: &RoomVersionRules) -> Result<Vec<(&'static str, String)>, Refused> {
     let member = event.event_type() == "m.room.member";
     let content: Map<String, Value> = if member { event.content_as()? } else { Map::new() };
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);

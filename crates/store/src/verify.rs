@@ -149,9 +149,49 @@ pub async fn without_room(db: &Db) -> Result<Vec<(String, i64)>> {
     .await
 }
 
-/// How many remembered transactions led to events that are not there.
-pub async fn lost_transactions(db: &Db) -> Result<i64> {
-    let sql = "SELECT COUNT(*) FROM txn WHERE NOT EXISTS (SELECT 1 FROM event WHERE event.pos = txn.pos)";
-    let rows: Vec<(i64,)> = db.scan(sql, &[]).await?;
-    Ok(rows.first().map_or(0, |(count,)| *count))
+/// How many rows of each table lead to an event that is not there.
+pub async fn without_event(db: &Db) -> Result<Vec<(String, i64)>> {
+    db.scan(
+        "SELECT 'txn', COUNT(*) FROM txn WHERE NOT EXISTS
+            (SELECT 1 FROM event WHERE event.pos = txn.pos)
+         UNION ALL SELECT 'receipt', COUNT(*) FROM receipt WHERE NOT EXISTS
+            (SELECT 1 FROM event WHERE event.pos = receipt.event_pos AND event.event_id = receipt.event_id)
+         UNION ALL SELECT 'relation', COUNT(*) FROM relation WHERE NOT EXISTS
+            (SELECT 1 FROM event WHERE event.pos = relation.pos AND event.room = relation.room)
+         UNION ALL SELECT 'thread', COUNT(*) FROM thread WHERE NOT EXISTS
+            (SELECT 1 FROM event WHERE event.pos = thread.latest AND event.room = thread.room)",
+        &[],
+    )
+    .await
+}
+
+/// How many rows of each table belong to an account that is not there, or to a device.
+pub async fn without_account(db: &Db) -> Result<Vec<(String, i64)>> {
+    db.scan(
+        "SELECT 'device', COUNT(*) FROM device WHERE NOT EXISTS
+            (SELECT 1 FROM account WHERE account.user_id = device.user_id)
+         UNION ALL SELECT 'access_token', COUNT(*) FROM access_token WHERE NOT EXISTS
+            (SELECT 1 FROM device WHERE device.user_id = access_token.user_id
+             AND device.device_id = access_token.device_id)
+         UNION ALL SELECT 'refresh_token', COUNT(*) FROM refresh_token WHERE NOT EXISTS
+            (SELECT 1 FROM device WHERE device.user_id = refresh_token.user_id
+             AND device.device_id = refresh_token.device_id)
+         UNION ALL SELECT 'pusher', COUNT(*) FROM pusher WHERE NOT EXISTS
+            (SELECT 1 FROM device WHERE device.user_id = pusher.user_id
+             AND device.device_id = pusher.device_id)
+         UNION ALL SELECT 'threepid', COUNT(*) FROM threepid WHERE NOT EXISTS
+            (SELECT 1 FROM account WHERE account.user_id = threepid.user_id)
+         UNION ALL SELECT 'threepid_binding', COUNT(*) FROM threepid_binding WHERE NOT EXISTS
+            (SELECT 1 FROM account WHERE account.user_id = threepid_binding.user_id)
+         UNION ALL SELECT 'external_id', COUNT(*) FROM external_id WHERE NOT EXISTS
+            (SELECT 1 FROM account WHERE account.user_id = external_id.user_id)
+         UNION ALL SELECT 'filter', COUNT(*) FROM filter WHERE NOT EXISTS
+            (SELECT 1 FROM account WHERE account.user_id = filter.user_id)
+         UNION ALL SELECT 'profile', COUNT(*) FROM profile WHERE NOT EXISTS
+            (SELECT 1 FROM account WHERE account.user_id = profile.user_id)
+         UNION ALL SELECT 'profile_word', COUNT(*) FROM profile_word WHERE NOT EXISTS
+            (SELECT 1 FROM profile WHERE profile.user_id = profile_word.user_id)",
+        &[],
+    )
+    .await
 }

@@ -1,5 +1,12 @@
 //! `hearth verify` finds each thing that is not as it was written.
 
+use std::fs;
+
+use rules::{
+    event::{Draft, Event},
+    signing_key::SigningKey,
+};
+use ruma::{MilliSecondsSinceUnixEpoch, OwnedEventId};
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -32,18 +39,103 @@ async fn used() -> Place {
 
 /// Damages a copy of the database with `sql`, and answers what is found.
 fn found_after(place: &Place, sql: &str) -> String {
+    found_after_doing(place, sql, |connection| connection.execute_batch(sql))
+}
+
+/// The same with whatever `damages` does.
+fn found_after_doing(
+    place: &Place,
+    what: &str,
+    damages: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+) -> String {
     let (from, damaged) = (place.data().join("hearth.db"), place.path("damaged.db"));
     let _ = std::fs::remove_file(&damaged);
     let copied = Connection::open(from)
         .and_then(|whole| whole.execute("VACUUM INTO ?1", [damaged.display().to_string()]));
     copied.expect("a copy of the database");
     let connection = Connection::open(&damaged).expect("the copy opens");
-    connection.execute_batch(sql).expect("it can be damaged");
+    damages(&connection).expect("it can be damaged");
     drop(connection);
     place.configure("damaged.toml", &place.data(), &format!("sqlite:{}", damaged.display()));
-    let (fine, said) = said(&place.command(&["verify"], "damaged.toml").output().expect("hearth runs"));
-    assert!(!fine, "nothing was found after {sql}");
+    let output = place.command(&["verify"], "damaged.toml").output().expect("hearth runs");
+    let (_, said) = said(&output);
+    assert_eq!(output.status.code(), Some(1), "after {what}: {said}");
     said
+}
+
+/// Adds a message of bob, who has left, that is signed as it should be and names these events as those
+/// that allow it.
+fn forge(place: &Place, connection: &Connection, auth_events: &[OwnedEventId]) -> rusqlite::Result<()> {
+    let key = fs::read_to_string(place.data().join("signing.key")).expect("the key is there");
+    let key = SigningKey::from_file(&key).expect("it is a key");
+    let (room_id, version, head): (String, String, String) =
+        connection.query_row("SELECT room_id, version, head FROM room", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+    let json: Vec<u8> =
+        connection.query_row("SELECT json FROM event WHERE event_id = ?1", [&head], |row| row.get(0))?;
+    let last: serde_json::Value = serde_json::from_slice(&json).expect("an event is JSON");
+    let rules = rules::versions::rules(&version.as_str().try_into().expect("a version")).expect("a version");
+    let content = rules::canonical::object_of(&json!({ "msgtype": "m.text", "body": "I am still here" }));
+    let draft = Draft {
+        room_id: Some(room_id.try_into().expect("a room id")),
+        sender: "@bob:localhost".try_into().expect("a user id"),
+        event_type: "m.room.message".to_owned(),
+        state_key: None,
+        content: content.expect("an object"),
+        redacts: None,
+        prev_events: vec![head.as_str().try_into().expect("an event id")],
+        auth_events: auth_events.to_vec(),
+        depth: last["depth"].as_u64().expect("a depth") + 1,
+        origin_server_ts: MilliSecondsSinceUnixEpoch(7_u32.into()),
+    };
+    let server = "localhost".try_into().expect("a server name");
+    let event = Event::build(draft, &key, server, rules).expect("an event");
+    connection.execute(
+        "INSERT INTO event SELECT (SELECT pos + 1 FROM stream), room, ?1, 'm.room.message', NULL,
+            '@bob:localhost', 7, ?2, state_root, NULL, NULL, FALSE, FALSE, NULL, NULL, FALSE
+         FROM event WHERE event_id = ?3",
+        (event.event_id().as_str(), &event.json()[..], &head),
+    )?;
+    connection.execute("UPDATE stream SET pos = pos + 1", [])?;
+    let advance = "UPDATE room SET head = ?1, last_pos = (SELECT pos FROM stream)";
+    connection.execute(advance, [event.event_id().as_str()]).map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_was_not_allowed_is_named_however_well_it_is_signed() {
+    let place = used().await;
+    let whole = Connection::open(place.data().join("hearth.db")).expect("it opens");
+    let find = |kind: &str, key: &str, order: &str| -> OwnedEventId {
+        let sql = format!(
+            "SELECT event_id FROM event WHERE event_type = ?1 AND state_key = ?2 ORDER BY pos {order}"
+        );
+        let id: String = whole.query_row(&sql, [kind, key], |row| row.get(0)).expect("there is one");
+        id.try_into().expect("an event id")
+    };
+    let levels = find("m.room.power_levels", "", "DESC");
+    let (joined, left) = ["ASC", "DESC"].map(|order| find("m.room.member", "@bob:localhost", order)).into();
+    let nothing: OwnedEventId = "$nothing".try_into().expect("an event id");
+    for (auth_events, wanted) in [
+        (vec![levels.clone(), left], "is not allowed"),
+        (vec![levels.clone(), joined], "does not name the (m.room.member, \"@bob:localhost\") before it"),
+        (vec![levels, nothing], "is not allowed: auth event $nothing is unknown"),
+    ] {
+        let said = found_after_doing(&place, wanted, |connection| forge(&place, connection, &auth_events));
+        assert!(said.contains(wanted) && said.contains("one thing is wrong"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_far_it_is_is_shown_to_who_looks_and_to_nobody_else() {
+    let place = used().await;
+    let quiet = place.command(&["verify"], "hearth.toml").output().expect("hearth runs");
+    assert_eq!((quiet.status.code(), String::from_utf8_lossy(&quiet.stderr).as_ref()), (Some(0), ""));
+    let line = format!("{} verify --config hearth.toml", env!("CARGO_BIN_EXE_hearth"));
+    let mut terminal = std::process::Command::new("script");
+    terminal.args(["-qec", &line, "/dev/null"]).current_dir(place.path("")).env("TERM", "xterm");
+    let (fine, shown) = said(&terminal.output().expect("script is installed"));
+    assert!(fine && shown.contains("events [") && shown.contains("looked at 1 rooms"), "{shown}");
 }
 
 const MESSAGE: &str =
@@ -51,14 +143,11 @@ const MESSAGE: &str =
     ORDER BY pos LIMIT 1)";
 const TOPIC: &str = "(SELECT event_id FROM event WHERE event_type = 'm.room.topic' ORDER BY pos LIMIT 1)";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn everything_that_is_damaged_is_named() {
-    let place = used().await;
-    let fine = place.verified();
-    assert!(fine.contains("looked at 1 rooms"), "{fine}");
+/// What can be damaged of events and rooms, and what is then found.
+fn damages_of_events() -> Vec<(String, &'static str)> {
     let content = "CAST(replace(CAST(json AS TEXT), 'message 0', 'message 9') AS BLOB)";
     let sender = "CAST(replace(CAST(json AS TEXT), '@bob', '@eve') AS BLOB)";
-    let cases = [
+    vec![
         (format!("UPDATE event SET json = {content} WHERE event_id = {MESSAGE}"), "is not what was hashed"),
         (
             format!("UPDATE event SET json = {sender} WHERE event_id = {MESSAGE}"),
@@ -91,6 +180,12 @@ async fn everything_that_is_damaged_is_named() {
         ("UPDATE room SET joined = 7".into(), "counts 7 members with the membership join, but has 1"),
         ("UPDATE room SET invited = 1".into(), "counts 1 members with the membership invite"),
         ("UPDATE room SET last_pos = 1".into(), "has an event after that"),
+    ]
+}
+
+/// The same of everything else.
+fn damages_of_tables() -> Vec<(String, &'static str)> {
+    vec![
         (
             "UPDATE membership SET membership = 'join' WHERE user_id LIKE '@bob%'".into(),
             "has the membership join",
@@ -103,14 +198,41 @@ async fn everything_that_is_damaged_is_named() {
         ("DELETE FROM state_node".into(), "is not there"),
         (
             "INSERT INTO txn VALUES (x'00', 999999, 0)".into(),
-            "1 transactions led to events that are not there",
+            "1 rows of txn lead to events that are not there",
         ),
         (
             "INSERT INTO alias VALUES ('#a:localhost', 99, '@a:localhost', 0)".into(),
             "1 rows of alias belong to rooms",
         ),
-    ];
-    for (sql, wanted) in cases {
+        (
+            "INSERT INTO threepid VALUES ('email', 'a@b.c', '@nobody:localhost', 0, 0)".into(),
+            "1 rows of threepid belong to accounts",
+        ),
+        (
+            "INSERT INTO threepid_binding VALUES ('@nobody:localhost', 'email', 'a@b.c', 'b.c')".into(),
+            "1 rows of threepid_binding belong to accounts",
+        ),
+        ("DELETE FROM device WHERE user_id LIKE '@bob%'".into(), "1 rows of access_token belong to accounts"),
+        ("DELETE FROM account WHERE user_id LIKE '@bob%'".into(), "1 rows of device belong to accounts"),
+        (
+            format!("DELETE FROM state_node WHERE name = (SELECT state_root FROM event WHERE event_id = {TOPIC})"),
+            "is not there",
+        ),
+        (
+            "PRAGMA writable_schema = ON;
+             UPDATE sqlite_schema SET sql = replace(sql, '''join''', '''leave''') WHERE name = 'membership_joined'"
+                .into(),
+            "the database file is damaged",
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_is_damaged_is_named() {
+    let place = used().await;
+    let fine = place.verified();
+    assert!(fine.contains("looked at 1 rooms"), "{fine}");
+    for (sql, wanted) in damages_of_events().into_iter().chain(damages_of_tables()) {
         let said = found_after(&place, &sql);
         assert!(said.contains(wanted), "after {sql}: {said}");
     }

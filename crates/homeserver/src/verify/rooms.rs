@@ -10,7 +10,7 @@ use ruma::{EventId, OwnedEventId, RoomVersionId, room_version_rules::RoomVersion
 use serde::Deserialize;
 use store::{rooms::StoredRoom, verify::WholeEvent};
 
-use super::{PAGE, Step, Verify};
+use super::{PAGE, Step, Verify, authority::Authority};
 use crate::{refusal::Answer, rooms::state as trees};
 
 /// Every way to stand in a room.
@@ -50,6 +50,7 @@ async fn verify_room(
         recent: Vec::new(),
         head: BTreeSet::new(),
         members: HashMap::new(),
+        authority: Authority::new(room.room, rules),
     };
     let mut since = i64::MIN;
     loop {
@@ -77,6 +78,8 @@ struct Walk<'a> {
     head: BTreeSet<OwnedEventId>,
     /// The member events in force, by user: id, position and membership.
     members: HashMap<String, (OwnedEventId, i64, String)>,
+    /// What allowed the events so far.
+    authority: Authority,
 }
 
 /// Where an event leaves the room.
@@ -105,6 +108,7 @@ impl Walk<'_> {
             return Ok(());
         };
         let before = self.before(verify, stored, &event).await?;
+        self.authority.check(verify, stored, &event, before).await?;
         self.check_state(verify, stored, &event, before, root).await?;
         self.advance(verify, stored, &event, root);
         self.check_redaction(verify, stored, &event).await
