@@ -4,8 +4,8 @@
 //! name only when all of it is on disk: one that was broken off can not be mistaken for a backup.
 
 use std::{
-    ffi::OsString,
-    fs::{self, File, OpenOptions},
+    ffi::{OsStr, OsString},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -18,13 +18,16 @@ use crate::progress::{Progress, Unit};
 /// Anything that ends the command; its text is for the person who typed it.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// What the names of everything in a backup begin with.
+const PARTS: [&str; 5] = ["hearth.db", "hearth.pgdump", "hearth.toml", "signing.key", "media"];
+
 /// Folders within folders of media.
 const DEPTH_MAX: usize = 16;
 
 /// Copies database, signing key, media and the configuration in `file` into the new folder `into`, and
 /// says on standard output what to do with it.
 pub async fn backup(config: &Config, file: Option<&Path>, into: &Path) -> Result<(), Failure> {
-    let unfinished = unfinished(into)?;
+    let (unfinished, _lock) = begin(into)?;
     let mut progress = Progress::new();
     let copied = copy(config, file, &unfinished, &mut progress).await;
     progress.end();
@@ -38,8 +41,9 @@ pub async fn backup(config: &Config, file: Option<&Path>, into: &Path) -> Result
     }
 }
 
-/// Makes the folder that will be `into`, beside it.
-fn unfinished(into: &Path) -> Result<PathBuf, Failure> {
+/// Makes the folder that will be `into`, beside it, and locks it: that of a backup which was broken off is
+/// locked by nobody, and removed.
+fn begin(into: &Path) -> Result<(PathBuf, File), Failure> {
     if into.symlink_metadata().is_ok() {
         return Err(format!("{} is there already, and nothing is ever written over", into.display()).into());
     }
@@ -47,15 +51,44 @@ fn unfinished(into: &Path) -> Result<PathBuf, Failure> {
     let mut unfinished = OsString::from(name);
     unfinished.push(".unfinished");
     let unfinished = into.with_file_name(unfinished);
-    let made = fs::DirBuilder::new().mode(0o700).create(&unfinished);
-    made.map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => format!(
-            "{} is there: another backup is being made, or one was broken off; remove it then",
-            unfinished.display()
-        ),
-        _ => format!("{}: {error}", unfinished.display()),
-    })?;
-    Ok(unfinished)
+    let make = || fs::DirBuilder::new().mode(0o700).create(&unfinished);
+    let made = match make() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let _lock = lock(&unfinished)?;
+            remove(&unfinished)?;
+            make()
+        }
+        made => made,
+    };
+    made.map_err(|error| named(&unfinished, &error))?;
+    let lock = lock(&unfinished)?;
+    Ok((unfinished, lock))
+}
+
+fn lock(folder: &Path) -> Result<File, Failure> {
+    let opened = File::open(folder).map_err(|error| named(folder, &error))?;
+    match opened.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            Err(format!("{} is there: another backup is being made", folder.display()).into())
+        }
+        Err(TryLockError::Error(error)) => Err(named(folder, &error)),
+        Ok(()) => Ok(opened),
+    }
+}
+
+/// Removes what is left of a backup, if it is nothing else.
+fn remove(unfinished: &Path) -> Result<(), Failure> {
+    for entry in entries(unfinished, 0)? {
+        let (path, _) = entry?;
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        if !PARTS.iter().any(|part| name.starts_with(part)) {
+            let what = path.display();
+            return Err(
+                format!("{what} is no part of a backup that was broken off: move it elsewhere").into()
+            );
+        }
+    }
+    fs::remove_dir_all(unfinished).map_err(|error| named(unfinished, &error))
 }
 
 /// The database first: whatever media it names are there when it has been copied, and media never

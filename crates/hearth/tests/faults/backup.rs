@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
+    path::Path,
     process::Command,
     sync::{
         Arc,
@@ -29,6 +30,19 @@ async fn talk(person: Person, room: String, stop: Arc<AtomicBool>) -> Vec<(Strin
     said
 }
 
+/// Everything in a folder, and itself.
+fn only_the_owner_reads(path: &Path) {
+    let about = fs::metadata(path).expect("it is there");
+    let mode = about.permissions().mode() & 0o777;
+    assert_eq!(mode, if about.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
+    if about.is_dir() {
+        fs::read_dir(path)
+            .expect("it is ours")
+            .flatten()
+            .for_each(|entry| only_the_owner_reads(&entry.path()));
+    }
+}
+
 /// Talks, makes a backup in the middle of it, restores it with `restore`, and looks what is there.
 async fn back_up_and_restore(place: Place, restore: impl AsyncFn(&Place) -> String) {
     let running = place.start();
@@ -51,8 +65,7 @@ async fn back_up_and_restore(place: Place, restore: impl AsyncFn(&Place) -> Stri
     assert!(words.contains("to restore"), "{words}");
     stop.store(true, Ordering::SeqCst);
     let later = talking.await.expect("the server works meanwhile");
-    let mode = fs::metadata(place.path("copy")).expect("it is there").permissions().mode();
-    assert_eq!(mode & 0o077, 0, "others can read the backup");
+    only_the_owner_reads(&place.path("copy"));
     let again = place.command(&["backup", "copy"], "hearth.toml").output().expect("hearth runs");
     assert!(!again.status.success(), "a backup was written over");
     assert!(said(&again).1.contains("is there already"), "{}", said(&again).1);
@@ -103,6 +116,62 @@ async fn a_backup_of_postgres_is_restored_with_pg_restore() {
     })
     .await;
     drop(guard);
+}
+
+/// Breaks a backup off in its middle: what is left does not look whole, and is in nobody's way.
+fn break_off(place: &Place) {
+    fs::create_dir_all(place.data().join("media")).expect("a folder of media");
+    // It takes a while to copy, and no place here.
+    let picture = fs::File::create(place.data().join("media/large")).expect("a file of media");
+    picture.set_len(256 << 20).expect("it is long");
+    loop {
+        let mut backup = place.command(&["backup", "copy"], "hearth.toml").spawn().expect("hearth runs");
+        while !place.path("copy.unfinished/media").exists() && matches!(backup.try_wait(), Ok(None)) {
+            std::thread::yield_now();
+        }
+        let again = place.command(&["backup", "copy"], "hearth.toml").output().expect("hearth runs");
+        assert!(!again.status.success(), "two made the same backup");
+        backup.kill().expect("it is our child");
+        if backup.wait().expect("it ends").signal().is_some() {
+            break;
+        }
+        fs::remove_dir_all(place.path("copy")).expect("it was faster");
+    }
+    assert!(!place.path("copy").exists(), "what was broken off looks whole");
+    fs::write(place.path("copy.unfinished/letter"), "mine").expect("it is ours");
+    let refused = place.command(&["backup", "copy"], "hearth.toml").output().expect("hearth runs");
+    assert!(said(&refused).1.contains("move it elsewhere"), "{}", said(&refused).1);
+    fs::remove_file(place.path("copy.unfinished/letter")).expect("it is still there");
+    fs::write(place.data().join("media/large"), "a small one").expect("it is ours");
+    let made = place.command(&["backup", "copy"], "hearth.toml").output().expect("hearth runs");
+    assert!(made.status.success(), "{}", said(&made).1);
+    assert!(place.path("copy/media/large").exists() && !place.path("copy.unfinished").exists());
+}
+
+/// Makes a backup where files can not grow beyond some pages.
+fn has_no_room(place: &Place) {
+    let line = format!(
+        "trap '' XFSZ; ulimit -f 8; exec {} backup small --config hearth.toml",
+        env!("CARGO_BIN_EXE_hearth")
+    );
+    let full = Command::new("sh").args(["-c", &line]).current_dir(place.path("")).output();
+    let full = full.expect("there is a shell");
+    assert_eq!(full.status.code(), Some(1), "{}", said(&full).1);
+    assert!(!place.path("small").exists() && !place.path("small.unfinished").exists(), "{}", said(&full).1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_is_killed_or_has_no_room_leaves_nothing_that_looks_whole() {
+    for place in [Place::on_sqlite(), Place::on_postgres().await] {
+        let running = place.start();
+        let alice = Person::registers(&place, "alice").await;
+        alice.says(&alice.creates_room().await, "hello").await;
+        tokio::task::block_in_place(|| {
+            break_off(&place);
+            has_no_room(&place);
+        });
+        drop(running);
+    }
 }
 
 #[test]
