@@ -1,10 +1,22 @@
 //! Replies as bytes, and refusals as the error object.
 
-use axum::{body::Body, response::Response};
+use std::sync::Arc;
+
+use axum::{
+    body::{Body, HttpBody},
+    response::Response,
+};
 use bytes::Bytes;
-use homeserver::{Answer, Refusal};
+use homeserver::{
+    Answer, Home, Refusal,
+    space::{AnswerSpace, SMALL_ANSWER_BYTES},
+};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use ruma::api::{OutgoingResponse, OutgoingResponseExt};
+use http_body_util::BodyExt;
+use ruma::{
+    OwnedUserId,
+    api::{OutgoingResponse, OutgoingResponseExt},
+};
 use serde::Serialize;
 
 use crate::endpoint::Typed;
@@ -58,9 +70,44 @@ impl Reply<Written> for Response {
     }
 }
 
+/// Sees to it that a large answer takes space until `reader` has read it.
+///
+/// # Errors
+/// 503 if too many wait to be read.
+pub fn hold(home: &Home, reader: Option<OwnedUserId>, response: Response) -> Answer<Response> {
+    // One that is made piece by piece waits for its reader by itself.
+    let bytes = response.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+    let Some(bytes) = bytes.filter(|bytes| *bytes > SMALL_ANSWER_BYTES) else { return Ok(response) };
+    let space = Arc::new(home.space.answer(reader, bytes)?);
+    Ok(response.map(|body| {
+        let held = body.map_frame(move |frame| {
+            let space = space.clone();
+            frame.map_data(|bytes| Bytes::from_owner(Held { bytes, _space: space }))
+        });
+        Body::new(held)
+    }))
+}
+
+/// Bytes that take space wherever they are.
+struct Held {
+    bytes: Bytes,
+    _space: Arc<AnswerSpace>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// The error object as an answer.
-pub fn refuse(refusal: &Refusal) -> Response {
-    note(refusal);
+pub fn refuse(home: &Home, refusal: &Refusal) -> Response {
+    note(home, refusal);
+    error_object(refusal)
+}
+
+/// The same for what needs no line in the log.
+pub fn error_object(refusal: &Refusal) -> Response {
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json(status, refusal.body().to_string().into());
     if let Some(wait_s) = wait_s(refusal) {
@@ -70,8 +117,10 @@ pub fn refuse(refusal: &Refusal) -> Response {
 }
 
 /// Logs a refusal, where it becomes an answer and nowhere else.
-pub fn note(refusal: &Refusal) {
-    if refusal.status >= 500 {
+pub fn note(home: &Home, refusal: &Refusal) {
+    if refusal.is_outage {
+        home.outage.refuses(refusal, home.clock.now_ms());
+    } else if refusal.status >= 500 {
         let cause = refusal.cause.as_deref().unwrap_or(&refusal.message);
         tracing::error!(status = refusal.status, cause, "request failed");
     } else {

@@ -1,11 +1,11 @@
 //! Request bodies: collected within limits of size and time, read with the errcode that fits.
 
-use std::time::Duration;
+use std::{ops::Deref, time::Duration};
 
-use axum::body::{Body, to_bytes};
-use bytes::Bytes;
-use homeserver::{Answer, Refusal};
+use axum::body::Body;
+use homeserver::{Answer, Home, Refusal, space::BodySpace};
 use http::{Method, header, request::Parts};
+use http_body_util::BodyExt;
 use ruma::api::{
     IncomingRequest, IncomingRequestExt,
     error::{DeserializationError, FromHttpRequestError},
@@ -18,29 +18,59 @@ pub const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// How long a body may take to arrive.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// The whole body.
+/// A body that has arrived, and the space that it takes until it is dropped.
+#[derive(Default)]
+pub struct Arrived {
+    bytes: Vec<u8>,
+    space: BodySpace,
+}
+
+impl Deref for Arrived {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The whole body of a request, of a stranger or of somebody known.
 ///
 /// # Errors
-/// `M_TOO_LARGE` past [`BODY_BYTES_MAX`], `M_UNKNOWN` past [`BODY_TIME_MAX`] or if it breaks off.
-pub async fn collect(parts: &Parts, stream: Body) -> Answer<Bytes> {
-    let too_large = || Refusal::too_large(format!("A request body has at most {BODY_BYTES_MAX} bytes"));
+/// `M_TOO_LARGE` past [`BODY_BYTES_MAX`], `M_UNKNOWN` past [`BODY_TIME_MAX`], if it breaks off or too much
+/// arrives at once.
+pub async fn collect(home: &Home, parts: &Parts, stream: Body, is_stranger: bool) -> Answer<Arrived> {
     let length = parts.headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(too_large());
     }
     if length == Some(0) || (length.is_none() && parts.method == Method::GET) {
-        return Ok(Bytes::new());
+        return Ok(Arrived::default());
     }
-    match tokio::time::timeout(BODY_TIME_MAX, to_bytes(stream, BODY_BYTES_MAX)).await {
+    match tokio::time::timeout(BODY_TIME_MAX, arrive(home, stream, is_stranger)).await {
         Err(_) => Err(Refusal::new(408, "M_UNKNOWN", "The request body took too long to arrive")),
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => {
-            let limited = std::error::Error::source(&error)
-                .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
-            Err(if limited { too_large() } else { Refusal::unknown("The request body broke off") })
-        }
+        Ok(arrived) => arrived,
     }
+}
+
+/// Copies what arrives, for pieces of one byte would each keep what they came in.
+async fn arrive(home: &Home, mut stream: Body, is_stranger: bool) -> Answer<Arrived> {
+    let mut arrived = Arrived::default();
+    while let Some(frame) = stream.frame().await {
+        let frame = frame.map_err(|_| Refusal::unknown("The request body broke off"))?;
+        let Ok(piece) = frame.into_data() else { continue };
+        let length = arrived.bytes.len() + piece.len();
+        if length > BODY_BYTES_MAX {
+            return Err(too_large());
+        }
+        home.space.body(&mut arrived.space, length, is_stranger)?;
+        arrived.bytes.extend_from_slice(&piece);
+    }
+    Ok(arrived)
+}
+
+fn too_large() -> Refusal {
+    Refusal::too_large(format!("A request body has at most {BODY_BYTES_MAX} bytes"))
 }
 
 /// Reads JSON into a type.

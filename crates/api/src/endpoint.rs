@@ -141,7 +141,7 @@ where
         };
         on(filter, serve)
     };
-    let refuse: Refuse = |_, refusal| answer::refuse(refusal);
+    let refuse: Refuse = answer::refuse;
     let paths = paths.to_vec();
     Endpoint { method, paths, class: Class::Other, for_people: false, refuse, serve: Box::new(serve) }
 }
@@ -163,9 +163,10 @@ where
     let path: Vec<&str> = path.iter().map(|(_, value)| value).collect();
     let (parts, stream) = request.into_parts();
     let who: Who = identify(home, class, &caller::Knock::of(home, &parts)).await?;
-    let bytes = body::collect(&parts, stream).await?;
-    let ask = A::read(http::Request::from_parts(parts, &*bytes), &path)?;
-    verb(home.clone(), who, ask).await?.reply()
+    let reader = who.device().map(|device| device.user_id.clone());
+    let body = body::collect(home, &parts, stream, reader.is_none()).await?;
+    let ask = A::read(http::Request::from_parts(parts, &*body), &path)?;
+    answer::hold(home, reader, verb(home.clone(), who, ask).await?.reply()?)
 }
 
 /// Who asks, if they may ask so often. Who is not let in pays as well.

@@ -19,14 +19,16 @@ pub fn router(home: Home) -> Router {
 
 async fn no_such_path(request: Request) -> Response {
     preflight(&request).unwrap_or_else(|| {
-        answer::refuse(&Refusal::unrecognized("There is no such endpoint: check the path and its version"))
+        answer::error_object(&Refusal::unrecognized(
+            "There is no such endpoint: check the path and its version",
+        ))
     })
 }
 
 async fn no_such_method(request: Request) -> Response {
     preflight(&request).unwrap_or_else(|| {
         let message = format!("This endpoint does not take {}", request.method());
-        answer::refuse(&Refusal::method_unrecognized(message))
+        answer::error_object(&Refusal::method_unrecognized(message))
     })
 }
 

@@ -14,4 +14,5 @@ pub mod manual;
 pub mod metrics;
 pub mod progress;
 pub mod start;
+mod steady;
 pub mod verify;

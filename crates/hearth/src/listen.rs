@@ -1,6 +1,7 @@
 //! The door for HTTP: accepts connections, bounds them, and closes them in an orderly way.
 //!
 //! What one connection may cost is decided here, what one request may cost in `api`. A connection
+//! whose peer takes nothing of what it is sent is gone after [`Patience::stalled`]; one
 //! that sends nothing, or its first request byte by byte, is gone after [`Patience::first_request`];
 //! one that is kept open between requests after [`Patience::idle`]. Until then it costs a parked task and a
 //! socket, and there are never more than [`CONNECTIONS_MAX`] of them (less if the operating system
@@ -35,6 +36,8 @@ use tokio::{
 use tower::Service;
 use tracing::{debug, warn};
 
+use crate::steady::Steady;
+
 /// Connections that are open at once, over all listeners of one kind.
 pub const CONNECTIONS_MAX: u32 = 20_000;
 /// Connections that the operating system holds until they are accepted. With the 128 of the standard
@@ -51,6 +54,15 @@ const HEADERS_MAX: usize = 100;
 const HEADER_BYTES_MAX: usize = 64 * 1024;
 /// Requests at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;
+/// Requests that an HTTP/2 peer may begin and take back before they were looked at, and mistakes that it
+/// may make; past it the connection ends.
+const RESETS_MAX: usize = 20;
+const MISTAKES_MAX: usize = 100;
+/// What may arrive on an HTTP/2 stream and on all of a connection before it is asked for, and what of an
+/// answer waits beside the connection, in bytes.
+const STREAM_WINDOW: u32 = 128 * 1024;
+const CONNECTION_WINDOW: u32 = 512 * 1024;
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// How often an HTTP/2 peer is asked whether it is still there, and how long it may think.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
@@ -63,11 +75,14 @@ pub struct Patience {
     /// How long a connection may stay open without a request. Longer than the 60 s that reverse
     /// proxies keep theirs, so that it is they who close it and no request is lost in between.
     pub idle: Duration,
+    /// How long a peer may take nothing of what it is sent.
+    pub stalled: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { first_request: Duration::from_secs(10), idle: Duration::from_secs(75) }
+        let (first_request, idle) = (Duration::from_secs(10), Duration::from_secs(75));
+        Self { first_request, idle, stalled: Duration::from_secs(30) }
     }
 }
 
@@ -187,6 +202,11 @@ fn builder(patience: Patience) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(HEADER_BYTES_MAX as u32)
         .max_concurrent_streams(STREAMS_MAX)
+        .max_pending_accept_reset_streams(RESETS_MAX)
+        .max_local_error_reset_streams(MISTAKES_MAX)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
     builder
@@ -208,7 +228,8 @@ async fn converse(
     let requests = Arc::new(Requests::default());
     let counted = requests.clone();
     let service = service_fn(move |request| answer(router.clone(), request, peer, counted.clone()));
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let stream = TokioIo::new(Steady::new(stream, patience.stalled));
+    let mut connection = pin!(builder.serve_connection(stream, service));
     tokio::select! {
         ended = AtOnce::new(connection.as_mut()) => return log_end(ended),
         _ = stop.wait_for(|stop| *stop) => {}

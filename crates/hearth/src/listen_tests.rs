@@ -12,7 +12,11 @@ const LONG: Duration = Duration::from_secs(60);
 const HELLO: &[u8] = b"GET /hello HTTP/1.1\r\nhost: a\r\n\r\n";
 const SLOW: &[u8] = b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n";
 
-/// A served door: `/hello` answers at once, `/slow` when `finish` is notified.
+const LARGE: &[u8] = b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n";
+/// More than the operating system takes off our hands.
+const LARGE_BYTES: usize = 64 << 20;
+
+/// A served door: `/hello` answers at once, `/slow` when `finish` is notified, `/large` at length.
 struct Served {
     address: SocketAddr,
     finish: Arc<Notify>,
@@ -30,6 +34,7 @@ async fn serve(connections_max: u32, patience: Patience) -> Served {
         "late"
     };
     let router = Router::new().route("/hello", get(async || "hi")).route("/slow", get(slow));
+    let router = router.route("/large", get(async || vec![b'x'; LARGE_BYTES]));
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     let door = Door::open(address, router, connections_max).expect("a port is free");
     let door = door.with_patience(patience);
@@ -64,7 +69,7 @@ async fn read_until(stream: &mut TcpStream, end: &str) -> String {
 
 #[tokio::test]
 async fn a_connection_that_asks_nothing_is_closed() {
-    let served = serve(10, Patience { first_request: SHORT, idle: LONG }).await;
+    let served = serve(10, Patience { first_request: SHORT, idle: LONG, stalled: LONG }).await;
     for begun in [&b""[..], b"P", b"GET /hello HTTP/1.1\r\nx: y"] {
         let mut stream = connect(&served).await;
         stream.write_all(begun).await.expect("the connection lives");
@@ -74,7 +79,7 @@ async fn a_connection_that_asks_nothing_is_closed() {
 
 #[tokio::test]
 async fn a_connection_that_asks_no_more_is_closed() {
-    let served = serve(10, Patience { first_request: SHORT, idle: SHORT }).await;
+    let served = serve(10, Patience { first_request: SHORT, idle: SHORT, stalled: LONG }).await;
     let mut stream = connect(&served).await;
     stream.write_all(HELLO).await.expect("the connection lives");
     let said = read_to_end(&mut stream).await;
@@ -83,7 +88,7 @@ async fn a_connection_that_asks_no_more_is_closed() {
 
 #[tokio::test]
 async fn a_request_under_way_is_no_neglect() {
-    let served = serve(10, Patience { first_request: SHORT, idle: SHORT }).await;
+    let served = serve(10, Patience { first_request: SHORT, idle: SHORT, stalled: LONG }).await;
     let mut stream = connect(&served).await;
     stream.write_all(SLOW).await.expect("the connection lives");
     // A second one is closed for its silence, so that much time has passed.
@@ -96,7 +101,7 @@ async fn a_request_under_way_is_no_neglect() {
 
 #[tokio::test]
 async fn silent_connections_up_to_the_limit_delay_others_only_until_they_are_closed() {
-    let served = serve(3, Patience { first_request: SHORT, idle: LONG }).await;
+    let served = serve(3, Patience { first_request: SHORT, idle: LONG, stalled: LONG }).await;
     let mut silent = Vec::new();
     for _ in 0..3 {
         silent.push(connect(&served).await);
@@ -107,8 +112,27 @@ async fn silent_connections_up_to_the_limit_delay_others_only_until_they_are_clo
 }
 
 #[tokio::test]
+async fn a_peer_that_takes_nothing_is_given_up_and_one_that_takes_a_little_is_not() {
+    let patience = Patience { first_request: LONG, idle: LONG, stalled: SHORT };
+    let served = serve(1, patience).await;
+    let mut dead = connect(&served).await;
+    dead.write_all(LARGE).await.expect("the connection lives");
+    // There is place for one only.
+    let mut slow = connect(&served).await;
+    slow.write_all(LARGE).await.expect("the connection lives");
+    let (mut read, mut bytes) = (0, vec![0; 64 * 1024]);
+    loop {
+        match slow.read(&mut bytes).await.expect("the connection lives") {
+            length if read + length < LARGE_BYTES => read += length,
+            _ => break,
+        }
+    }
+    drop(dead);
+}
+
+#[tokio::test]
 async fn a_stop_lets_requests_under_way_finish_and_takes_no_more() {
-    let served = serve(10, Patience { first_request: LONG, idle: LONG }).await;
+    let served = serve(10, Patience { first_request: LONG, idle: LONG, stalled: LONG }).await;
     let (mut idle, mut silent, mut slow) =
         (connect(&served).await, connect(&served).await, connect(&served).await);
     idle.write_all(HELLO).await.expect("the connection lives");

@@ -13,7 +13,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use homeserver::{Clock, Dice, Home, accounts, bell, config::Config, presence, pushers, rooms, typing};
+use homeserver::{
+    Clock, Dice, Home, accounts, bell, config::Config, outage, presence, pushers, rooms, typing,
+};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rules::signing_key::SigningKey;
 use store::{Batch, Db};
@@ -175,6 +177,7 @@ impl Server {
         loops.spawn(sweep_sessions(home.clone()));
         loops.spawn(send_what_was_delayed(home.clone()));
         loops.spawn(push(home.clone()));
+        loops.spawn(watch_outages(home.clone()));
         if let Some((door, kept)) = self.metrics {
             loops.spawn(door.serve(home.stopping.subscribe(), DRAIN_MAX));
             loops.spawn(forget_old_figures(kept));
@@ -261,6 +264,11 @@ async fn send_what_was_delayed(home: Home) {
 /// Pushes notifications.
 async fn push(home: Home) {
     pushers::keep_pushing(&home).await;
+}
+
+/// Notices when the database works again.
+async fn watch_outages(home: Home) {
+    outage::watching(&home).await;
 }
 
 /// Lets those stop typing whose time is over.

@@ -11,6 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering, fence},
     },
+    time::Duration,
 };
 
 use dashmap::DashMap;
@@ -18,7 +19,16 @@ use parking_lot::Mutex;
 use ruma::{OwnedUserId, UserId};
 use tokio::sync::{Notify, futures::OwnedNotified, mpsc};
 
-use crate::rooms::Room;
+use crate::{
+    refusal::{Answer, Refusal},
+    rooms::Room,
+};
+
+/// Long polls that may wait as one user, over all devices: connections are for everybody.
+pub const LISTENERS_MAX: usize = 256;
+
+/// When who was one too many may come back.
+const COME_BACK: Duration = Duration::from_secs(10);
 
 /// Who waits, by user or by the room that is looked into, and what is to be rung.
 pub struct Bell {
@@ -59,11 +69,17 @@ impl Default for Bell {
 impl Bell {
     /// Begins to listen for what concerns `user`. Whatever rings from now on is heard by the next
     /// [`Ear::sound`], so look at the stream only after taking one.
-    pub fn listen<'a>(&'a self, user: &UserId) -> Ear<'a> {
-        self.begins();
+    ///
+    /// # Errors
+    /// `M_LIMIT_EXCEEDED` if [`LISTENERS_MAX`] listen as `user` already.
+    pub fn listen<'a>(&'a self, user: &UserId) -> Answer<Ear<'a>> {
         let mut waiting = self.waiting.entry(user.to_owned()).or_default();
+        if waiting.listeners == LISTENERS_MAX {
+            return Err(Refusal::limit_exceeded(COME_BACK));
+        }
+        self.begins();
         waiting.listeners += 1;
-        Ear { bell: self, whose: Whose::User(user.to_owned()), sound: waiting.sound.clone() }
+        Ok(Ear { bell: self, whose: Whose::User(user.to_owned()), sound: waiting.sound.clone() })
     }
 
     /// Begins to listen for what happens in the room with the key `room`, for who looks in without being
@@ -172,4 +188,25 @@ fn leave<K: Eq + Hash>(all: &DashMap<K, Waiting>, key: &K) {
         waiting.listeners -= 1;
     }
     all.remove_if(key, |_, waiting| waiting.listeners == 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::user_id;
+
+    use super::*;
+
+    #[test]
+    fn one_user_does_not_take_every_connection() {
+        let bell = Bell::default();
+        let (alice, bob) = (user_id!("@alice:hearth.test"), user_id!("@bob:hearth.test"));
+        let mut ears: Vec<_> = (0..LISTENERS_MAX).map(|_| bell.listen(alice)).collect();
+        assert!(ears.iter().all(Result::is_ok));
+        assert_eq!(bell.listen(alice).err().map(|refusal| refusal.status), Some(429));
+        assert!(bell.listen(bob).is_ok());
+        ears.pop();
+        assert!(bell.listen(alice).is_ok());
+        drop(ears);
+        assert_eq!(bell.listeners(), 0);
+    }
 }

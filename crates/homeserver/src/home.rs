@@ -24,8 +24,10 @@ use crate::{
     lately::Lately,
     limits::Budgets,
     mail,
+    outage::Outage,
     outgoing::Outgoing,
     pushers, rooms, settings,
+    space::Space,
     sync::{filter, told, unread},
 };
 
@@ -52,6 +54,8 @@ pub struct Inside {
     pub accounts: accounts::Memory,
     /// How many requests users and addresses have left.
     pub limits: Budgets,
+    /// Memory that bodies and answers have left.
+    pub space: Space,
     /// Mails under way.
     pub mail: mail::Memory,
     /// Connections to other services.
@@ -74,6 +78,8 @@ pub struct Inside {
     pub pushers: pushers::Memory,
     /// Which members devices have been told.
     pub told: told::Memory,
+    /// Whether the database is out of order.
+    pub outage: Outage,
     requests: AtomicU64,
     /// True once the server is about to stop: long polls answer at once.
     pub stopping: watch::Sender<bool>,
@@ -85,6 +91,7 @@ impl Home {
         Home(Arc::new(Inside {
             accounts: accounts::Memory::new(&signing_key),
             limits: Budgets::default(),
+            space: Space::default(),
             mail: mail::Memory::new(),
             outgoing: Outgoing::new(&config),
             rooms: rooms::Memory::new(db.upto(), &config.memory),
@@ -97,6 +104,7 @@ impl Home {
             pushers: pushers::Memory::default(),
             told: told::Memory::new(&config.memory, &dice),
             bell: Bell::default(),
+            outage: Outage::default(),
             stopping: watch::Sender::new(false),
             requests: AtomicU64::new(0),
             config,

@@ -196,12 +196,18 @@ async fn changed(home: &Home, user: &UserId, field: &str) -> Answer<()> {
 
 /// Brings the member events of `user` up to date with the profile. A room that does not take one is
 /// left alone, and logged.
+///
+/// # Errors
+/// If the database does not answer: then whoever asked must ask again.
 async fn carry(home: &Home, user: &OwnedUserId) -> Answer<()> {
     let rooms = store::mutual_rooms::joined(&home.db, user.as_str(), i64::MAX).await?;
     let rooms = stream::iter(rooms).map(|room| async move { (room, renew(home, user, room).await) });
     let mut rooms = rooms.buffer_unordered(ROOMS_AT_ONCE);
     while let Some((room, renewed)) = rooms.next().await {
         if let Err(refusal) = renewed {
+            if refusal.is_outage {
+                return Err(refusal);
+            }
             tracing::warn!(room, %refusal, "a member event does not follow the profile");
         }
     }

@@ -21,6 +21,8 @@ pub struct Refusal {
     pub extra: Option<Box<Map<String, Value>>>,
     /// What went wrong inside, for the log of the operator.
     pub cause: Option<Cow<'static, str>>,
+    /// Whether it is for want of the database, as everybody is refused meanwhile.
+    pub is_outage: bool,
 }
 
 /// What verbs answer.
@@ -38,7 +40,7 @@ macro_rules! refusals {
 impl Refusal {
     /// Any error object.
     pub fn new(status: u16, errcode: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Refusal { status, errcode, message: message.into(), extra: None, cause: None }
+        Refusal { status, errcode, message: message.into(), extra: None, cause: None, is_outage: false }
     }
 
     refusals! {
@@ -175,6 +177,7 @@ impl From<store::Error> for Refusal {
         let later = |message: &'static str| {
             let mut refusal = Refusal::unavailable(message);
             refusal.cause = Some(error.to_string().into());
+            refusal.is_outage = true;
             refusal.with("retry_after_ms", RETRY_AFTER_MS.into())
         };
         match error {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, response::Response};
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt, future::ready, stream};
 use homeserver::{
     Answer, Home, Refusal,
     sync::{self, Ask, Filter, Synced},
@@ -17,20 +17,33 @@ use crate::{caller::DeviceOrGuest, plain::Plain};
 pub async fn get(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> Answer<Response> {
     let filter = Filter::read(&home, &who, ask.query("filter")).await?;
     let ask = read(&ask, filter)?;
-    Ok(respond(sync::sync(&home, &who, ask).await?))
+    respond(sync::sync(&home, &who, ask).await?).await
 }
 
+/// So much of an answer is made before its head is sent: until then it can be refused. In bytes.
+const BEGINNING_BYTES: usize = 64 * 1024;
+
 /// The answer, in one piece or piece by piece.
-pub(super) fn respond(synced: Synced) -> Response {
+///
+/// # Errors
+/// What goes wrong at the beginning of an answer that is made piece by piece.
+pub(super) async fn respond(synced: Synced) -> Answer<Response> {
     let body = match synced {
         Synced::Whole(json) => Body::from(json),
-        Synced::Streamed(pieces) => {
-            Body::from_stream(pieces.inspect_err(|refusal| tracing::error!(%refusal, "a sync broke off")))
+        Synced::Streamed(mut pieces) => {
+            let mut beginning = Vec::new();
+            while beginning.len() < BEGINNING_BYTES
+                && let Some(piece) = pieces.try_next().await?
+            {
+                beginning.extend_from_slice(&piece);
+            }
+            let rest = pieces.inspect_err(|refusal| tracing::error!(%refusal, "a sync broke off"));
+            Body::from_stream(stream::once(ready(Ok(beginning.into()))).chain(rest))
         }
     };
     let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    Ok(response)
 }
 
 /// What a client asks of `/sync`.

@@ -17,12 +17,12 @@ struct Refused<'a> {
 
 /// The answer to a request for a page that is refused.
 pub fn refuse(home: &Home, refusal: &Refusal) -> Response {
-    answer::note(refusal);
+    answer::note(home, refusal);
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let content = Refused { message: &refusal.message, advice: advice(refusal) };
     let page = Page::new(home, title(refusal), &content).and_then(|page| page.with_status(status).reply());
     // A page that can not be written is refused without one.
-    let mut response = page.unwrap_or_else(|refusal| answer::refuse(&refusal));
+    let mut response = page.unwrap_or_else(|refusal| answer::refuse(home, &refusal));
     if let Some(wait_s) = answer::wait_s(refusal) {
         response.headers_mut().insert(header::RETRY_AFTER, wait_s.into());
     }

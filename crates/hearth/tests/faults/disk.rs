@@ -1,10 +1,19 @@
-//! The disk has no room left for the database, and later it has.
+//! The disk has no room left for the database, or lets nothing be written, and later it does.
 //!
 //! What the operating system says when a file may not grow differs a little from what it says when the
 //! disk is full, but needs no disk of its own, and no rights.
 
+use std::{
+    fs::{self, File},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+};
+
 use reqwest::Method;
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::{
+    fs::{IFlags, ioctl_getflags, ioctl_setflags},
+    process::{Pid, Resource, Rlimit, prlimit},
+};
 
 use crate::{
     person::{Person, encode, messages, text},
@@ -64,4 +73,88 @@ async fn a_full_disk_refuses_writes_and_loses_nothing() {
     let running = place.start();
     assert_eq!(alice.history(&room).await, said);
     drop(running);
+}
+
+/// Files that nobody may write, not even who has them open: `chattr +i`. Lifted when dropped.
+struct Immutable(Vec<PathBuf>);
+
+impl Immutable {
+    /// Nothing where this is not for us to say, as in most containers.
+    fn make(files: Vec<PathBuf>) -> Option<Self> {
+        let immutable = Immutable(files);
+        immutable.set(IFlags::IMMUTABLE).ok()?;
+        Some(immutable)
+    }
+
+    fn set(&self, flags: IFlags) -> rustix::io::Result<()> {
+        self.0.iter().try_for_each(|path| {
+            let file = File::open(path).expect("it is there");
+            let kept = ioctl_getflags(&file)? - IFlags::IMMUTABLE;
+            ioctl_setflags(&file, kept | flags)
+        })
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        let _ = self.set(IFlags::empty());
+    }
+}
+
+/// The files that hold the database. The one beside them, of which all of SQLite's connections share the
+/// memory, is none: whoever takes that away ends the process (SIGBUS).
+fn database_files(place: &Place) -> Vec<PathBuf> {
+    ["hearth.db", "hearth.db-wal"].map(|name| place.data().join(name)).into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_turns_read_only_refuses_writes_until_it_is_writable_again() {
+    let place = Place::on_sqlite();
+    let mut running = place.start();
+    let alice = Person::registers(&place, "alice").await;
+    let room = alice.creates_room().await;
+    let mut said = Vec::new();
+    for round in 0..3 {
+        let message = format!("message {round}");
+        said.push((alice.says(&room, &message).await, message));
+        let Some(immutable) = Immutable::make(database_files(&place)) else {
+            eprintln!("not shown here: files can not be made immutable");
+            return;
+        };
+        let (path, body) = Person::message(&room, "refused", "refused");
+        for _ in 0..3 {
+            let refused = alice.asks(Method::PUT, &path, Some(&body)).await;
+            assert_eq!((refused.status, refused.body["errcode"].as_str()), (503, Some("M_UNKNOWN")));
+            assert!(refused.retry_after_s.is_some());
+            assert!(refused.body.to_string().contains("can only be read"), "{}", refused.body);
+        }
+        assert_eq!(alice.history(&room).await, said, "reading works");
+        let health = alice.health().await;
+        assert!(health.0 == 503 && health.1.contains("read-only"), "{health:?}");
+        drop(immutable);
+        assert_eq!(alice.health().await.0, 200);
+    }
+    assert_eq!(alice.history(&room).await, said);
+    assert!(running.lives());
+    drop(running);
+    place.verified();
+}
+
+#[test]
+fn a_server_that_is_started_on_a_read_only_database_says_so() {
+    let place = Place::on_sqlite();
+    drop(place.start());
+    let files = database_files(&place).into_iter().filter(|path| path.exists()).collect();
+    let database = place.data().join("hearth.db");
+    // Whoever may write everything is not kept from it by the mode of a file.
+    let immutable = Immutable::make(files);
+    fs::set_permissions(&database, fs::Permissions::from_mode(0o400)).ok();
+    if immutable.is_none() && rustix::process::geteuid().is_root() {
+        eprintln!("not shown here: files can not be made immutable");
+        return;
+    }
+    let refused = place.command(&["serve"], "hearth.toml").output().expect("hearth runs");
+    let (fine, words) = crate::place::said(&refused);
+    assert!(!fine && words.contains("cannot open the database") && words.contains("hearth.db"), "{words}");
+    assert!(words.contains("not permitted") || words.contains("denied"), "{words}");
 }

@@ -4,7 +4,9 @@
 
 #![allow(unreachable_pub, reason = "a test is no library")]
 
+mod abuse;
 mod backup;
+mod cluster;
 mod crowd;
 mod deeds;
 mod disk;

@@ -1,27 +1,26 @@
 //! PostgreSQL restarts, hangs or is gone for a while. hearth says so, and goes on when it is back.
 
 use std::{
-    path::{Path, PathBuf},
-    process::Command,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use reqwest::Method;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::json;
 use store::testing::{
     self,
     wire::{After, Mode, Wire},
 };
-use tempfile::TempDir;
 
 use crate::{
+    cluster::Cluster,
+    deeds::Deeds,
     person::{Person, Reply, encode, text},
-    place::{Place, Running},
+    place::Place,
 };
 
 /// A server whose PostgreSQL is at the end of a wire.
@@ -131,48 +130,6 @@ async fn commits_whose_answers_are_lost_double_nothing_and_memory_stays_right() 
     place.verified();
 }
 
-/// A PostgreSQL of its own, which a test may restart.
-struct Cluster {
-    folder: TempDir,
-}
-
-impl Cluster {
-    fn script(&self, arguments: &[&str]) -> String {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/postgres-for-tests");
-        let home = self.home();
-        let done = Command::new(script).args(arguments).env("HEARTH_TEST_POSTGRES_DIR", home).output();
-        let done = done.expect("the script runs");
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        String::from_utf8_lossy(&done.stdout).trim().to_owned()
-    }
-
-    fn home(&self) -> PathBuf {
-        self.folder.path().join("cluster")
-    }
-
-    /// Starts it; answers its URL.
-    fn start(&self) -> String {
-        self.script(&[])
-    }
-
-    /// Stops it as an operator would: connections end, what is committed stays.
-    async fn stop(&self) {
-        let file = self.home().join("data/postmaster.pid");
-        let text = std::fs::read_to_string(&file).expect("it runs");
-        let pid = text.lines().next().and_then(|line| line.parse().ok()).and_then(Pid::from_raw);
-        kill_process(pid.expect("a process"), Signal::INT).expect("it runs");
-        while file.exists() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.script(&["stop"]);
-    }
-}
-
 /// Says things until told to stop; answers what was acknowledged.
 async fn talk(person: Person, room: String, stop: Arc<AtomicBool>) -> Vec<(String, String)> {
     let mut said = Vec::new();
@@ -184,39 +141,200 @@ async fn talk(person: Person, room: String, stop: Arc<AtomicBool>) -> Vec<(Strin
     said
 }
 
+/// Does one thing after the other until told to stop; answers how many promises were kept.
+async fn act(mut deeds: Deeds, stop: Arc<AtomicBool>) -> usize {
+    let mut n = 0;
+    while !stop.load(Ordering::SeqCst) {
+        n += 1;
+        if deeds.does(n).await > 1 {
+            deeds.look_back().await;
+        }
+    }
+    deeds.look_at_everything().await
+}
+
+/// A server over a PostgreSQL of its own, with two people in a room who talk, and one who does all else.
+struct Scene {
+    cluster: Cluster,
+    place: Place,
+    running: crate::place::Running,
+    alice: Person,
+    room: String,
+    stop: Arc<AtomicBool>,
+    talking: Vec<tokio::task::JoinHandle<Vec<(String, String)>>>,
+    acting: tokio::task::JoinHandle<usize>,
+}
+
+impl Scene {
+    async fn begin() -> Self {
+        let cluster = Cluster::new();
+        let place = Place::with(cluster.start(), None);
+        let running = place.start();
+        let (alice, bob) = (Person::registers(&place, "alice").await, Person::registers(&place, "bob").await);
+        let room = alice.creates_room().await;
+        bob.joins(&room).await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let talking = [&alice, &bob].map(|who| tokio::spawn(talk(who.clone(), room.clone(), stop.clone())));
+        let carol = Deeds::new(Person::registers(&place, "carol").await, &bob.user_id).await;
+        let (talking, acting) = (talking.into(), tokio::spawn(act(carol, stop.clone())));
+        Scene { cluster, place, running, alice, room, stop, talking, acting }
+    }
+
+    /// Whatever was acknowledged is there once, and nothing else.
+    async fn ends_well(mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let mut said = Vec::new();
+        for talking in self.talking {
+            said.extend(talking.await.expect("everything was acknowledged in the end"));
+        }
+        let promises = self.acting.await.expect("everything that was acknowledged is there");
+        let mut history = self.alice.history(&self.room).await;
+        history.sort();
+        said.sort();
+        assert_eq!(history, said);
+        eprintln!("{} messages and {promises} other promises kept", said.len());
+        assert!(self.running.lives());
+        drop(self.running);
+        self.place.verified();
+    }
+
+    /// How often the log says something.
+    fn told(&self, what: &str) -> usize {
+        self.place.log().matches(what).count()
+    }
+}
+
+const BEGINS: &str = "the database is out of order";
+const ENDS: &str = "the database works again";
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_postgres_that_restarts_under_load_is_found_again() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    // PostgreSQL does not run as root, and must be let in.
-    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .expect("it is ours");
-    let cluster = Cluster { folder };
-    let url = cluster.start();
-    let place = Place::with(url.clone(), None);
-    let mut running: Running = place.start();
-    let (alice, bob) = (Person::registers(&place, "alice").await, Person::registers(&place, "bob").await);
-    let room = alice.creates_room().await;
-    bob.joins(&room).await;
-    let stop = Arc::new(AtomicBool::new(false));
-    let talking = [&alice, &bob].map(|who| tokio::spawn(talk(who.clone(), room.clone(), stop.clone())));
-    for _ in 0..3 {
+async fn a_postgres_that_restarts_or_is_killed_under_load_is_found_again() {
+    let scene = Scene::begin().await;
+    let url = scene.place.url.clone();
+    let members = format!("/v3/rooms/{}/members", encode(&scene.room));
+    for how in [Signal::INT, Signal::KILL, Signal::KILL] {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        cluster.stop().await;
-        health_becomes(&alice, 503).await;
-        let reply = alice.asks(Method::GET, &format!("/v3/rooms/{}/members", encode(&room)), None).await;
+        scene.cluster.stop(how).await;
+        health_becomes(&scene.alice, 503).await;
+        is_told_to_come_back(&scene.alice.asks(Method::GET, &members, None).await);
+        assert_eq!(scene.cluster.start(), url);
+        health_becomes(&scene.alice, 200).await;
+    }
+    scene.ends_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgres_that_freezes_is_waited_for_by_nobody_and_goes_on_when_it_thaws() {
+    let scene = Scene::begin().await;
+    let (alice, room) = (&scene.alice, &scene.room);
+    let quiet = alice.creates_room().await;
+    let filter = encode(&json!({ "room": { "rooms": [quiet] } }).to_string());
+    let query = format!("timeout=300000&filter={filter}");
+    let since = text(&alice.syncs("", &format!("timeout=0&filter={filter}")).await, "next_batch");
+    let poll = tokio::spawn({
+        let alice = alice.clone();
+        async move { alice.asks(Method::GET, &format!("/v3/sync?{query}&since={since}"), None).await }
+    });
+    scene.cluster.freeze();
+    let members = format!("/v3/rooms/{}/members", encode(room));
+    let (path, body) = Person::message(&quiet, "during", "during");
+    // One of each kind: what writes, what reads a little and what reads much.
+    let (sent, read, searched, health) = tokio::join!(
+        alice.asks(Method::PUT, &path, Some(&body)),
+        alice.asks(Method::GET, &members, None),
+        alice.asks(Method::GET, "/v3/sync?timeout=0", None),
+        alice.health(),
+    );
+    for reply in [sent, read, searched] {
         is_told_to_come_back(&reply);
-        assert_eq!(cluster.start(), url, "its port was taken by somebody else meanwhile");
-        health_becomes(&alice, 200).await;
     }
-    stop.store(true, Ordering::SeqCst);
-    let mut said = Vec::new();
-    for talking in talking {
-        said.extend(talking.await.expect("everything was acknowledged in the end"));
+    assert_eq!(health.0, 503, "{}", health.1);
+    crowd_is_refused(&scene).await;
+    assert_eq!((scene.told(BEGINS), scene.told(ENDS)), (1, 0), "{}", scene.place.log());
+    scene.cluster.thaw();
+    health_becomes(alice, 200).await;
+    let during = alice.says(&quiet, "during").await;
+    let news = poll.await.expect("no panic");
+    assert_eq!(news.status, 200, "a long poll did not live through it: {}", news.body);
+    let news = crate::person::messages(&news.body["rooms"]["join"][&quiet]["timeline"]["events"]);
+    assert_eq!(news, [(during, "during".to_owned())]);
+    while scene.told(ENDS) < scene.told(BEGINS) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let mut history = alice.history(&room).await;
-    history.sort();
-    said.sort();
-    assert_eq!(history, said);
+    scene.ends_well().await;
+}
+
+/// How many ask while the database hangs, and how often all of them together.
+const CROWD: usize = 1_500;
+const CROWD_ASKS: usize = 10_000;
+/// What those who wait may take, in KiB.
+const CROWD_KB_MAX: u64 = 128 * 1024;
+
+/// Everybody in a crowd is told to come back, over and over, and the server does not grow.
+async fn crowd_is_refused(scene: &Scene) {
+    let asks =
+        std::env::var("HEARTH_TEST_ASKS").ok().and_then(|asks| asks.parse().ok()).unwrap_or(CROWD_ASKS);
+    let before_kb = scene.running.resident_kb();
+    let (asked, crowd) = (Arc::new(AtomicUsize::new(0)), CROWD.min(asks));
+    let mut asking = tokio::task::JoinSet::new();
+    for n in 0..crowd {
+        let (person, asked) = (scene.alice.clone(), asked.clone());
+        let members = format!("/v3/rooms/{}/members", encode(&scene.room));
+        let (send, body) = Person::message(&scene.room, &format!("crowd{n}"), "crowd");
+        asking.spawn(async move {
+            while asked.fetch_add(1, Ordering::Relaxed) < asks {
+                let reply = match n % 2 {
+                    0 => person.asks(Method::GET, &members, None).await,
+                    _ => person.asks(Method::PUT, &send, Some(&body)).await,
+                };
+                // On a machine that has much to do a connection can be too late.
+                if reply.status != 0 {
+                    is_told_to_come_back(&reply);
+                }
+            }
+        });
+    }
+    let mut peak_kb = 0;
+    while let Some(done) = asking.join_next().await {
+        done.expect("everybody was answered");
+        peak_kb = peak_kb.max(scene.running.resident_kb());
+    }
+    let grown_kb = peak_kb.saturating_sub(before_kb);
+    eprintln!("{asks} requests to a database that hangs: {grown_kb} KiB more");
+    assert!(grown_kb < CROWD_KB_MAX, "{grown_kb} KiB");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgres_that_only_reads_refuses_writes_until_it_writes_again() {
+    let cluster = Cluster::new();
+    let place = Place::with(cluster.start(), None);
+    let mut running = place.start();
+    let alice = Person::registers(&place, "alice").await;
+    let room = alice.creates_room().await;
+    let before = alice.says(&room, "before").await;
+    cluster.tell("ALTER SYSTEM SET default_transaction_read_only = on; SELECT pg_reload_conf()");
+    let (path, body) = Person::message(&room, "during", "during");
+    let refused = loop {
+        // It takes a moment until each connection has heard of it.
+        let reply = alice.asks(Method::PUT, &path, Some(&body)).await;
+        if reply.status != 200 {
+            break reply;
+        }
+    };
+    is_told_to_come_back(&refused);
+    assert!(
+        refused.body["error"].as_str().is_some_and(|why| why.contains("only be read")),
+        "{}",
+        refused.body
+    );
+    assert_eq!(alice.history(&room).await.first(), Some(&(before, "before".to_owned())));
+    let health = alice.health().await;
+    assert_eq!(health.0, 503);
+    assert!(health.1.contains("read-only"), "{}", health.1);
+    cluster.tell("ALTER SYSTEM RESET default_transaction_read_only; SELECT pg_reload_conf()");
+    health_becomes(&alice, 200).await;
+    alice.says(&room, "during").await;
+    assert_eq!(alice.history(&room).await.len(), 2);
     assert!(running.lives());
     drop(running);
     place.verified();

@@ -242,7 +242,8 @@ impl Chain {
     /// If the database does not answer, whoever waits for it: nobody waits longer than [`TURN_MAX`].
     pub async fn on(home: &Home, room: &Arc<Room>) -> Answer<Self> {
         let guard = timeout(TURN_MAX, room.newest.clone().lock_owned()).await;
-        let mut guard = guard.map_err(|_| Failed::Overtaken)?;
+        let hangs = |_| store::Error::Unavailable("others wait too long for the room".to_owned());
+        let mut guard = guard.map_err(hangs)?;
         let head = guard.head(home, room).await?.clone();
         let place = Place::Known(room.clone(), guard);
         Ok(Chain::hung(home, place, Batch::new(), room.rules, head, Some(room.room_id.clone())))

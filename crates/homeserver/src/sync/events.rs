@@ -71,11 +71,11 @@ pub async fn events(home: &Home, who: &Device, ask: EventsAsk) -> Answer<String>
     about::syncs(home, who, &PresenceState::Online);
     let changes = |since| changes(home, who, &ask, from, since);
     if ask.rooms.is_empty() {
-        let ear = home.bell.listen(who.user());
+        let ear = home.bell.listen(who.user())?;
         return wait::poll(home, who, || ear.sound(), ask.timeout, from, changes).await;
     }
     // Of the end of the session only the user is told.
-    let mut ears = vec![home.bell.listen(who.user())];
+    let mut ears = vec![home.bell.listen(who.user())?];
     for room_id in &ask.rooms {
         let (room, _) = visibility::look(home, room_id, Some(who.user())).await?;
         ears.push(home.bell.listen_in(room.key));

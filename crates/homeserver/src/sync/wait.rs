@@ -38,7 +38,7 @@ pub(super) async fn sync<S: Shape>(home: &Home, who: &Device, ask: Ask) -> Answe
     if ask.timeout.is_zero() {
         return Ok(Synced::Whole(Box::pin(changes::<S>(home, who, &ask, since)).await?.told(home, who)));
     }
-    let ear = home.bell.listen(who.user());
+    let ear = home.bell.listen(who.user())?;
     let changes = |since| changes::<S>(home, who, &ask, since);
     poll(home, who, || ear.sound(), ask.timeout, since, changes).await.map(Synced::Whole)
 }

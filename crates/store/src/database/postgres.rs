@@ -2,6 +2,7 @@
 
 mod link;
 mod listener;
+mod load;
 mod writer;
 
 use super::batch::Positions;
@@ -13,6 +14,7 @@ use super::{Error, Result, Value, migrate};
 use bytes::BytesMut;
 use futures_util::TryStreamExt;
 use link::{Link, Slot};
+use load::Load;
 use std::error::Error as StdError;
 use std::pin::pin;
 use std::sync::Arc;
@@ -31,6 +33,8 @@ const SCANNERS: usize = 2;
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a scan may take.
 const SCAN_TIMEOUT: Duration = Duration::from_secs(120);
+/// How often a scan that takes long looks whether PostgreSQL answers at all.
+const SCAN_LOOK: Duration = Duration::from_secs(5);
 /// How often a read is tried whose connection turns out to be lost.
 const ATTEMPTS: usize = 2;
 /// How long a connection may take to be made.
@@ -78,6 +82,7 @@ pub(super) async fn open(
         readers: slots(READERS, READ_TIMEOUT),
         scanners: slots(SCANNERS, SCAN_TIMEOUT),
         turn: AtomicUsize::new(0),
+        load: Load::new(),
         _listener: Some(listener::start(config.clone(), &channel, upto.clone())),
     };
     writer::start(config, (channel, node), jobs, upto.clone(), meter);
@@ -98,6 +103,7 @@ pub(super) async fn snapshot(url: &str) -> Result<(Readers, Arc<Upto>)> {
         readers: Box::new([Slot::fixed(link, SCAN_TIMEOUT)]),
         scanners: Box::new([]),
         turn: AtomicUsize::new(0),
+        load: Load::new(),
         _listener: None,
     };
     Ok((readers, upto))
@@ -141,6 +147,7 @@ pub(super) struct Readers {
     readers: Box<[Slot]>,
     scanners: Box<[Slot]>,
     turn: AtomicUsize,
+    load: Load,
     _listener: Option<listener::Listener>,
 }
 
@@ -159,6 +166,23 @@ impl Readers {
         self.read(slots, sql, params, usize::MAX).await
     }
 
+    /// Returns when PostgreSQL does not answer even what takes no time. A long read can not tell that
+    /// from being long.
+    async fn silence(&self) {
+        loop {
+            tokio::time::sleep(SCAN_LOOK).await;
+            if self.load.silence() < SCAN_LOOK {
+                continue;
+            }
+            let slot = &self.readers[0];
+            let Ok(link) = slot.link().await else { return };
+            let asked = tokio::time::timeout(slot.timeout(), link.client.batch_execute("")).await;
+            if !matches!(asked, Ok(Ok(()))) {
+                return slot.give_up(&link);
+            }
+        }
+    }
+
     async fn read<T: FromRow>(
         &self,
         slots: &[Slot],
@@ -166,18 +190,28 @@ impl Readers {
         params: &[Value<'_>],
         rows_max: usize,
     ) -> Result<Vec<T>> {
+        let _waiting = self.load.begin()?;
+        let is_scan = std::ptr::eq(slots, &raw const *self.scanners);
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let slot = &slots[turn % slots.len()];
         let mut attempt = 1;
         loop {
             let link = slot.link().await?;
             let work = link.rows(sql, params, rows_max);
-            let answer = tokio::time::timeout(slot.timeout(), work).await;
+            let answer = tokio::select! {
+                answer = tokio::time::timeout(slot.timeout(), work) => answer.ok(),
+                () = self.silence(), if is_scan => None,
+            };
             match answer {
                 // The server closed the connection, or was restarted. Reading twice is harmless.
-                Ok(Err(Error::Unavailable(_))) if attempt < ATTEMPTS => attempt += 1,
-                Ok(answer) => return answer,
-                Err(_) => {
+                Some(Err(Error::Unavailable(_))) if attempt < ATTEMPTS => attempt += 1,
+                Some(answer) => {
+                    if answer.is_ok() {
+                        self.load.answered();
+                    }
+                    return answer;
+                }
+                None => {
                     slot.give_up(&link);
                     return Err(Error::Unavailable("PostgreSQL does not answer in time".into()));
                 }

@@ -6,7 +6,7 @@ use super::{Error, Result};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 /// Batches that one durable commit takes together.
@@ -15,6 +15,10 @@ pub(super) const GROUP_BATCHES_MAX: usize = 256;
 const WAITING_BATCHES_MAX: usize = 2048;
 /// Batches that may wait at all; beyond it `enqueue` refuses.
 const QUEUE_BATCHES_MAX: usize = 8192;
+/// Callers of `commit` that may wait for a place; beyond it they are refused at once.
+const CALLERS_MAX: usize = 8192;
+/// How long they wait for one. A writer that works makes thousands of places in that time.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Memory that waiting batches may occupy; beyond it `enqueue` refuses.
 const QUEUE_BYTES_MAX: usize = 128 << 20;
 
@@ -76,6 +80,7 @@ pub(super) struct Queue {
     jobs: mpsc::UnboundedSender<Job>,
     load: Arc<Load>,
     permits: Arc<Semaphore>,
+    callers: Semaphore,
     meter: Arc<Meter>,
 }
 
@@ -83,13 +88,19 @@ impl Queue {
     pub(super) fn new(meter: Arc<Meter>) -> (Self, mpsc::UnboundedReceiver<Job>) {
         let (jobs, receiver) = mpsc::unbounded_channel();
         let permits = Arc::new(Semaphore::new(WAITING_BATCHES_MAX));
-        (Self { jobs, load: Arc::default(), permits, meter }, receiver)
+        let callers = Semaphore::new(CALLERS_MAX);
+        (Self { jobs, load: Arc::default(), permits, callers, meter }, receiver)
     }
 
-    /// Waits for a place, which is how a flood of writers slows down instead of filling memory.
+    /// Waits for a place, which is how a flood of writers slows down instead of filling memory. Where
+    /// the writer itself waits, callers are told to come back.
     pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit> {
-        let permit = self.permits.clone().acquire_owned().await;
-        permit.map_err(|_| Error::Unavailable("the writer is gone".into()))
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            return Ok(permit);
+        }
+        let _caller = self.callers.try_acquire().map_err(|_| too_many())?;
+        let permit = tokio::time::timeout(PLACE_TIMEOUT, self.permits.clone().acquire_owned()).await;
+        permit.map_err(|_| too_many())?.map_err(|_| Error::Unavailable("the writer is gone".into()))
     }
 
     /// Queues the batch at once: the order of these calls is the order of execution.
@@ -115,10 +126,14 @@ impl Queue {
         let place = Place { load: self.load.clone(), bytes };
         self.meter.queued(batches + 1);
         if batches >= QUEUE_BATCHES_MAX || queued_bytes + bytes > QUEUE_BYTES_MAX {
-            return Err(Error::Unavailable("too many writes wait".into()));
+            return Err(too_many());
         }
         Ok(place)
     }
+}
+
+fn too_many() -> Error {
+    Error::Unavailable("too many writes wait".into())
 }
 
 /// The newest position at or below which everything may be read.

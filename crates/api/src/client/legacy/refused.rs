@@ -9,8 +9,8 @@ use homeserver::{Home, Refusal};
 use crate::answer;
 
 /// The answer to a request that is refused. Who leaves out a key sent bad JSON.
-pub fn refuse(_: &Home, refusal: &Refusal) -> Response {
-    answer::refuse(&called("M_MISSING_PARAM", "M_BAD_JSON", refusal.clone()))
+pub fn refuse(home: &Home, refusal: &Refusal) -> Response {
+    answer::refuse(home, &called("M_MISSING_PARAM", "M_BAD_JSON", refusal.clone()))
 }
 
 /// What is wrong with the query of a page.

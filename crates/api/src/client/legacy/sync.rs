@@ -35,7 +35,7 @@ async fn initial(home: &Home, who: &Device, ask: &Plain, format: Format) -> Answ
         Some("true") => true,
         Some(_) => return Err(Refusal::invalid_param("`archived` in the query must be true or false")),
     };
-    Ok(respond(sync::initial(home, who, format, limit, archived).await?))
+    respond(sync::initial(home, who, format, limit, archived).await?).await
 }
 
 /// `GET /_matrix/client/api/v1/events`

@@ -15,5 +15,5 @@ use crate::{
 /// What happened since the client's last sync, in the shape of 2015.
 pub async fn get(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> Answer<Response> {
     let filter = Filter::read(&home, &who, ask.query("filter")).await?;
-    Ok(respond(sync::v2_alpha(&home, &who, read(&ask, filter)?).await?))
+    respond(sync::v2_alpha(&home, &who, read(&ask, filter)?).await?).await
 }

@@ -5,6 +5,7 @@ use crate::database::{Error, Result};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_postgres::{Client, Config, NoTls, Statement};
@@ -67,6 +68,8 @@ pub(super) struct Slot {
     current: Mutex<Option<Arc<Link>>>,
     /// Held while connecting, so that only one caller does.
     retry: tokio::sync::Mutex<Retry>,
+    /// Whether the last try failed.
+    away: AtomicBool,
 }
 
 struct Retry {
@@ -77,13 +80,15 @@ struct Retry {
 impl Slot {
     pub(super) fn new(config: Config, timeout: Duration) -> Self {
         let retry = Retry { not_before: None, pause: PAUSE_MIN };
-        Self { config: Some(config), timeout, current: Mutex::default(), retry: retry.into() }
+        let (current, away) = (Mutex::default(), AtomicBool::new(false));
+        Self { config: Some(config), timeout, current, retry: retry.into(), away }
     }
 
     /// A place whose connection is never made again, because of what was begun on it.
     pub(super) fn fixed(link: Link, timeout: Duration) -> Self {
         let retry = Retry { not_before: None, pause: PAUSE_MIN };
-        Self { config: None, timeout, current: Mutex::new(Some(Arc::new(link))), retry: retry.into() }
+        let (current, away) = (Mutex::new(Some(Arc::new(link))), AtomicBool::new(false));
+        Self { config: None, timeout, current, retry: retry.into(), away }
     }
 
     /// How long one statement may take here.
@@ -92,17 +97,21 @@ impl Slot {
     }
 
     /// The connection. While PostgreSQL cannot be reached this fails at once, but for one caller
-    /// now and then who tries again.
+    /// now and then who tries again, and for whom the others do not wait.
     pub(super) async fn link(&self) -> Result<Arc<Link>> {
         if let Some(link) = self.usable() {
             return Ok(link);
         }
-        let mut retry = self.retry.lock().await;
+        let mut retry = match self.retry.try_lock() {
+            Ok(retry) => retry,
+            Err(_) if self.away.load(Ordering::Relaxed) => return Err(unreachable()),
+            Err(_) => self.retry.lock().await,
+        };
         if let Some(link) = self.usable() {
             return Ok(link);
         }
         if retry.not_before.is_some_and(|not_before| Instant::now() < not_before) {
-            return Err(Error::Unavailable("PostgreSQL cannot be reached".into()));
+            return Err(unreachable());
         }
         let Some(config) = &self.config else {
             return Err(Error::Unavailable("the connection to PostgreSQL was lost".into()));
@@ -110,12 +119,17 @@ impl Slot {
         match connect(config, self.timeout).await {
             Ok(link) => {
                 *retry = Retry { not_before: None, pause: PAUSE_MIN };
+                self.away.store(false, Ordering::Relaxed);
                 let link = Arc::new(link);
                 *self.current.lock() = Some(link.clone());
                 Ok(link)
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot connect to PostgreSQL");
+                // Said once: it is tried every few seconds, on every connection.
+                match self.away.swap(true, Ordering::Relaxed) {
+                    false => tracing::warn!(%error, "cannot connect to PostgreSQL"),
+                    true => tracing::debug!(%error, "still cannot connect to PostgreSQL"),
+                }
                 retry.not_before = Some(Instant::now() + retry.pause);
                 retry.pause = (retry.pause * 2).min(PAUSE_MAX);
                 Err(error)
@@ -134,4 +148,8 @@ impl Slot {
     fn usable(&self) -> Option<Arc<Link>> {
         self.current.lock().clone().filter(|link| !link.client.is_closed())
     }
+}
+
+fn unreachable() -> Error {
+    Error::Unavailable("PostgreSQL cannot be reached".into())
 }

@@ -25,7 +25,7 @@ pub(super) fn start(
         let mut group = Vec::new();
         while jobs.blocking_recv_many(&mut group, GROUP_BATCHES_MAX) > 0 {
             upto.hold();
-            let outcome = writer.commit(&group);
+            let outcome = writer.commit(&group).map_err(|error| writer.explain(error));
             postman.post(letters_of_group(&mut group, outcome, &upto, &meter));
             checkpoints.after_commit(&writer.prepared.connection);
         }
@@ -54,6 +54,16 @@ impl Writer {
             self.control("ROLLBACK")?;
         }
         outcome
+    }
+
+    /// To SQLite a file that turned read-only is an I/O error like any other.
+    fn explain(&self, error: Error) -> Error {
+        let path = self.prepared.connection.path().filter(|_| matches!(error, Error::Unavailable(_)));
+        let opened = path.map(|path| std::fs::OpenOptions::new().append(true).open(path));
+        match opened {
+            Some(Err(cause)) if is_read_only(&cause) => Error::ReadOnly,
+            _ => error,
+        }
     }
 
     fn execute(&mut self, group: &[Job]) -> Result<Vec<Result<Positions>>> {
@@ -119,4 +129,8 @@ impl Writer {
         let statement = self.prepared.connection.prepare_cached(sql);
         statement.and_then(|mut statement| statement.execute([])).map(drop).map_err(error)
     }
+}
+
+fn is_read_only(cause: &std::io::Error) -> bool {
+    matches!(cause.kind(), std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied)
 }
