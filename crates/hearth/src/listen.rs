@@ -47,6 +47,8 @@ const BACKLOG_MAX: u32 = 4096;
 const DESCRIPTORS_RESERVED: u64 = 512;
 /// How long the last answers on a closing connection may take to be sent.
 const LAST_ANSWERS_MAX: Duration = Duration::from_secs(600);
+/// How long the rest of a first word is waited for before it is looked at again.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// How long a listener rests when it can not accept (out of file descriptors).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Most headers of one request, and most bytes of them.
@@ -127,7 +129,7 @@ impl Door {
     /// Accepts until `stop` turns true, then returns when all answers under way have been sent,
     /// or after `drain_max`.
     pub async fn serve(self, mut stop: watch::Receiver<bool>, drain_max: Duration) {
-        let builder = Arc::new(builder(self.patience));
+        let builders = Arc::new(Builders::new(self.patience));
         let patience = self.patience;
         let open = metrics::gauge!("hearth_connections_open");
         loop {
@@ -139,11 +141,11 @@ impl Door {
             let Some((stream, peer, place)) = accepted else {
                 continue;
             };
-            let (builder, router, stop) = (builder.clone(), self.router.clone(), stop.clone());
+            let (builders, router, stop) = (builders.clone(), self.router.clone(), stop.clone());
             let open = open.clone();
             tokio::spawn(async move {
                 open.increment(1);
-                converse(&builder, stream, peer, router, (patience, stop)).await;
+                converse(&builders, stream, peer, router, (patience, stop)).await;
                 open.decrement(1);
                 drop(place);
             });
@@ -188,6 +190,18 @@ pub fn connections_max() -> u32 {
     u32::try_from(places).map_or(CONNECTIONS_MAX, |places| places.min(CONNECTIONS_MAX))
 }
 
+/// How connections are served, by the version of HTTP that they begin with.
+struct Builders {
+    http1: Builder<TokioExecutor>,
+    http2: Builder<TokioExecutor>,
+}
+
+impl Builders {
+    fn new(patience: Patience) -> Self {
+        Builders { http1: builder(patience).http1_only(), http2: builder(patience).http2_only() }
+    }
+}
+
 fn builder(patience: Patience) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -212,9 +226,25 @@ fn builder(patience: Patience) -> Builder<TokioExecutor> {
     builder
 }
 
+/// Whether a peer begins with the preface of HTTP/2. Looks without taking: hyper, left to find out by
+/// itself, takes the beginning of a request for an answer, and its buffer, which lives as long as
+/// the connection, doubles.
+async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
+    // No method of HTTP/1 begins like it.
+    const PREFACE: &[u8; 4] = b"PRI ";
+    let mut beginning = [0; PREFACE.len()];
+    loop {
+        let count = stream.peek(&mut beginning).await?;
+        if count == PREFACE.len() || !PREFACE.starts_with(&beginning[..count]) || count == 0 {
+            return Ok(beginning == *PREFACE);
+        }
+        sleep(LOOK_PAUSE).await;
+    }
+}
+
 /// Serves one connection until its end.
 async fn converse(
-    builder: &Builder<TokioExecutor>,
+    builders: &Builders,
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
@@ -225,6 +255,15 @@ async fn converse(
         debug!(%error, "connection lost");
         return;
     }
+    let http2 = tokio::select! {
+        first = timeout(patience.first_request, speaks_http2(&stream)) => first,
+        _ = stop.wait_for(|stop| *stop) => return,
+    };
+    let builder = match http2 {
+        Ok(Ok(true)) => &builders.http2,
+        Ok(Ok(false)) => &builders.http1,
+        Ok(Err(_)) | Err(_) => return,
+    };
     let requests = Arc::new(Requests::default());
     let counted = requests.clone();
     let service = service_fn(move |request| answer(router.clone(), request, peer, counted.clone()));
