@@ -34,6 +34,11 @@ impl User {
         Ok(user)
     }
 
+    /// A new connection of a user, after a restart.
+    pub(crate) async fn again(self, server: &Server) -> Outcome<Self> {
+        Self::connect(server, self.user_id, self.token).await
+    }
+
     async fn connect(server: &Server, user_id: String, token: String) -> Outcome<Self> {
         let stream = TcpStream::connect(server.address()).await?;
         stream.set_nodelay(true)?;
