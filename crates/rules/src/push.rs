@@ -162,9 +162,6 @@ impl Asked<'_> {
         let all = |conditions: &[PushCondition]| conditions.iter().all(|one| self.holds(one, of_server));
         match rule {
             AnyPushRuleRef::Override(rule) | AnyPushRuleRef::Underride(rule) => all(&rule.conditions),
-            AnyPushRuleRef::Content(rule) if of_server && rule.pattern == anybody().localpart() => {
-                event_match(self.event, "content.body", self.user.localpart())
-            }
             AnyPushRuleRef::Content(rule) => event_match(self.event, "content.body", &rule.pattern),
             AnyPushRuleRef::Room(rule) => rule.rule_id == *self.event.event.room_id(),
             AnyPushRuleRef::Sender(rule) => rule.rule_id == *self.event.event.sender(),
