@@ -41,7 +41,12 @@ pub(crate) async fn soak(server: &Server, minutes: u64) -> Outcome<()> {
     let mut users = crowd::users(server, "soaker", USERS).await?;
     let mut rooms = Vec::new();
     for n in 0..ROOMS {
-        rooms.push(users[0].create_room(&format!("soaked room {n}")).await?);
+        let ask = json!({
+            "preset": "public_chat", "name": format!("soaked room {n}"),
+            "power_level_content_override": { "state_default": 0 },
+        });
+        let room = users[0].json(Method::POST, "/v3/createRoom", Some(&ask)).await?;
+        rooms.push(text(&room, "room_id")?);
     }
     for user in &mut users {
         for room in &rooms {
