@@ -488,8 +488,9 @@ impl Chain {
                 effects.iter().for_each(|effect| pins.event(effect.event.clone()));
                 let (home_then, room_then) = (home.clone(), room.clone());
                 let concerned = effects::concerned(&home, &effects);
+                let users = concerned.clone();
                 batch.then(move |at| {
-                    effects::happened(&home_then, &room_then, effects, at);
+                    effects::happened(&home_then, &room_then, (effects, &users), at);
                     drop(pins);
                 });
                 let (home_then, room_then) = (home.clone(), room.clone());
@@ -527,10 +528,11 @@ fn begun(
     let (home_then, home) = (home.clone(), home.clone());
     // Its members are among them.
     let concerned = effects::concerned(&home, &effects);
+    let users = concerned.clone();
     batch.then(move |at| match Room::new(at.at(key), room_id, version, &home_then.rooms.tails) {
         Ok(room) => {
             let room = home_then.rooms.insert(room);
-            effects::happened(&home_then, &room, effects, at);
+            effects::happened(&home_then, &room, (effects, &users), at);
             drop(pins);
         }
         Err(refusal) => tracing::error!(%refusal, "a new room can not be read"),

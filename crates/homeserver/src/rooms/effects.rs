@@ -178,10 +178,14 @@ fn store_member(chain: &mut Chain, effect: &Effect) -> Answer<()> {
     Ok(())
 }
 
-/// Brings into memory what is durable now. Runs on the writer, in the order of positions, before
-/// anybody can see them.
-pub(super) fn happened(home: &Home, room: &Arc<Room>, effects: Vec<Effect>, at: &Positions) {
-    let concerned = concerned(home, &effects);
+/// Brings into memory what is durable now, and whom it concerns. Runs on the writer, in the order of
+/// positions, before anybody can see them.
+pub(super) fn happened(
+    home: &Home,
+    room: &Arc<Room>,
+    (effects, concerned): (Vec<Effect>, &[OwnedUserId]),
+    at: &Positions,
+) {
     let mut upto = 0;
     for Effect { pos, event, root, replaced, redacted, txn, relation } in effects {
         upto = at.at(pos);
@@ -223,7 +227,7 @@ pub(super) fn happened(home: &Home, room: &Arc<Room>, effects: Vec<Effect>, at: 
         }));
     }
     home.rooms.changed(room.key, upto);
-    home.pushers.happened(room, upto, &concerned);
+    home.pushers.happened(room, upto, concerned);
 }
 
 /// The users of this server whom events concern beside the members of their room: who was invited, say.
