@@ -21,6 +21,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 pub struct Outage {
     now: Mutex<Option<Refused>>,
     begun: Notify,
+    over: Notify,
 }
 
 /// What became of requests since it began.
@@ -49,11 +50,23 @@ impl Outage {
         self.now.lock().as_ref().map_or(0, |refused| refused.requests)
     }
 
-    fn is_over(&self, now_ms: i64) {
+    /// Waits until there is no outage.
+    pub fn over(&self) -> impl Future<Output = ()> {
+        let over = self.over.notified();
+        let is_over = self.now.lock().is_none();
+        async move {
+            if !is_over {
+                over.await;
+            }
+        }
+    }
+
+    fn ends(&self, now_ms: i64) {
         if let Some(Refused { requests, since_ms }) = self.now.lock().take() {
             let seconds = (now_ms - since_ms) / 1_000;
             tracing::warn!(requests, seconds, "the database works again; so many requests were refused");
         }
+        self.over.notify_waiters();
     }
 }
 
@@ -68,7 +81,7 @@ pub async fn watching(home: &Home) {
             refused = outage.requests();
             sleep(LOOK).await;
         }
-        outage.is_over(home.clock.now_ms());
+        outage.ends(home.clock.now_ms());
     }
 }
 

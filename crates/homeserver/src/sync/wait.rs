@@ -2,6 +2,7 @@
 
 use std::{future::Future, pin::pin, time::Duration};
 
+use futures_util::future::Either;
 use tokio::time::sleep;
 
 use super::{
@@ -80,11 +81,11 @@ async fn changes<S: Shape>(home: &Home, who: &Device, ask: &Ask, since: Token) -
 }
 
 /// Asks for `changes` from `since` on until they tell anything, the time is over or the server stops.
-/// `sound` makes the next ring to wait for.
+/// `sound` makes the next ring to wait for. An outage that begins meanwhile is waited out.
 ///
 /// # Errors
 /// Those of `changes`; `M_UNKNOWN_TOKEN` or `M_USER_LOCKED` if the session of `who` ends meanwhile.
-pub(super) async fn poll<Ring: Future, Looks: Future<Output = Answer<Changes>>>(
+pub(super) async fn poll<Ring: Future<Output = ()>, Looks: Future<Output = Answer<Changes>>>(
     home: &Home,
     who: &Device,
     sound: impl Fn() -> Ring,
@@ -94,20 +95,31 @@ pub(super) async fn poll<Ring: Future, Looks: Future<Output = Answer<Changes>>>(
 ) -> Answer<String> {
     let mut stopping = home.stopping.subscribe();
     let mut out_of_time = pin!(sleep(timeout.min(TIMEOUT_MAX)));
-    let (mut last, mut session) = (false, sessions::Watch::new());
+    let (mut first, mut last, mut session) = (true, false, sessions::Watch::new());
     loop {
         let sound = sound();
-        // In boxes of their own, for a sync that waits needs none of it.
-        Box::pin(session.check(home, who)).await?;
-        let changes = Box::pin(changes(since)).await?;
-        if changes.any || last || *stopping.borrow() {
-            return Ok(changes.told(home, who));
-        }
-        // Nothing up to there concerns the user.
-        since = Token { link: since.link, ..changes.upto };
-        drop(changes);
+        // In a box of its own, for a sync that waits needs none of it.
+        let found = Box::pin(async {
+            session.check(home, who).await?;
+            changes(since).await
+        });
+        let again = match found.await {
+            Ok(changes) if changes.any || last || *stopping.borrow() => return Ok(changes.told(home, who)),
+            // Nothing up to there concerns the user.
+            Ok(Changes { upto, .. }) => {
+                since = Token { link: since.link, ..upto };
+                Either::Left(sound)
+            }
+            // Who waited already goes on waiting: to be told so would only make everybody ask at once.
+            Err(refusal) if refusal.is_outage && !(first || last || *stopping.borrow()) => {
+                home.outage.refuses(&refusal, home.clock.now_ms());
+                Either::Right(home.outage.over())
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        first = false;
         tokio::select! {
-            _ = sound => {}
+            _ = again => {}
             () = &mut out_of_time => last = true,
             _ = stopping.changed() => last = true,
         }
