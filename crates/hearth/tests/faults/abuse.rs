@@ -1,9 +1,9 @@
 //! Clients that speak HTTP as nobody should. The server takes little for it, and others notice nothing.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     task::JoinSet,
     time::timeout,
@@ -16,6 +16,9 @@ use crate::{
 
 /// What a crowd of them may take, in KiB.
 const TAKEN_KB_MAX: u64 = 96 * 1024;
+/// What two bodies of at most two megabytes may take, and others meanwhile, in KiB. With 64 bytes for
+/// each of their pieces it would be twice as much.
+const PIECES_KB_MAX: u64 = 32 * 1024;
 /// Each of these abuses is tried by so many connections at once.
 const CROWD: usize = 8;
 /// When a write that nobody reads has been waited for long enough.
@@ -81,7 +84,7 @@ async fn pour(stream: &mut TcpStream, bytes: &[u8], bytes_max: usize) -> usize {
 }
 
 /// What the peer says until it closes.
-async fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
+async fn read_to_end(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     let mut said = Vec::new();
     // A reset is an end, too.
     let _ = stream.read_to_end(&mut said).await;
@@ -91,35 +94,36 @@ async fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_in_pieces_of_one_byte_take_what_they_say_and_no_more() {
     let mut scene = Scene::begin().await;
-    let mut held = Vec::new();
-    for _ in 0..CROWD {
+    let before_kb = scene.running.peak_kb();
+    let mut pouring = JoinSet::new();
+    for _ in 0..2 {
         let mut stream = scene.connect().await;
         let head = format!(
             "PUT {} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\ntransfer-encoding: chunked\r\n\r\n",
             format_args!("/_matrix/client/v3/rooms/{}/send/m.room.message/x", encode(&scene.room)),
             scene.alice.token
         );
-        stream.write_all(head.as_bytes()).await.expect("it reads");
-        held.push(stream);
-    }
-    // A body of half a megabyte that does not end.
-    let chunks = b"1\r\nx\r\n".repeat(16 * 1024);
-    let mut pouring = JoinSet::new();
-    for mut stream in held {
-        let chunks = chunks.clone();
         pouring.spawn(async move {
-            let taken = pour(&mut stream, &chunks, 6 * 512 * 1024).await;
-            assert_eq!(taken, 6 * 512 * 1024, "so much is allowed");
-            stream
+            stream.write_all(head.as_bytes()).await.expect("it reads");
+            // Half a megabyte, which is allowed.
+            stream.write_all(&b"1\r\nx\r\n".repeat(512 * 1024)).await.expect("it reads");
+            // What goes on for ever, in pieces of whatever size, is told that it is too long.
+            let (mut answers, mut asks) = stream.split();
+            let piece = format!("400\r\n{}\r\n", "x".repeat(0x400));
+            let endless = async { while asks.write_all(piece.as_bytes()).await.is_ok() {} };
+            let ((), said) = tokio::join!(endless, read_to_end(&mut answers));
+            assert!(
+                said.is_empty() || said.starts_with(b"HTTP/1.1 413"),
+                "{}",
+                String::from_utf8_lossy(&said)
+            );
         });
     }
-    let mut held = pouring.join_all().await;
     scene.is_unhurt().await;
-    // One that goes on for ever is told that it is too long.
-    let mut endless = held.pop().expect("one of them");
-    pour(&mut endless, &chunks, 64 << 20).await;
-    let said = read_to_end(&mut endless).await;
-    assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&said));
+    pouring.join_all().await;
+    let taken_kb = scene.running.peak_kb() - before_kb;
+    eprintln!("{taken_kb} KiB were taken");
+    assert!(taken_kb < PIECES_KB_MAX, "{taken_kb} KiB were taken");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,11 +231,11 @@ impl Scene {
         stream
     }
 
-    /// Has a crowd of connections send all that `makes` makes, as far as it is taken.
-    async fn crowd(&self, settings: &[u8], makes: impl Fn() -> Vec<u8>) -> Vec<(TcpStream, usize)> {
-        let mut pouring = JoinSet::new();
+    /// Has a crowd of connections send these bytes, as far as they are taken.
+    async fn crowd(&self, settings: &[u8], bytes: Vec<u8>) -> Vec<(TcpStream, usize)> {
+        let (mut pouring, bytes) = (JoinSet::new(), Arc::new(bytes));
         for _ in 0..CROWD {
-            let (mut stream, bytes) = (self.connect_h2(settings).await, makes());
+            let (mut stream, bytes) = (self.connect_h2(settings).await, bytes.clone());
             pouring.spawn(async move {
                 let taken = pour(&mut stream, &bytes, bytes.len()).await;
                 (stream, taken)
@@ -251,14 +255,8 @@ async fn requests_that_are_taken_back_at_once_hurt_nobody() {
     let mut scene = Scene::begin().await;
     let ask = headers(GET, &scene.large(), &scene.alice.token);
     let reset = |stream| frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
-    let held = scene
-        .crowd(&[], || {
-            let streams = (0..2_000).map(nth);
-            let both =
-                |stream| [frame(HEADERS, END_STREAM | END_HEADERS, stream, &ask), reset(stream)].concat();
-            streams.flat_map(both).collect()
-        })
-        .await;
+    let both = |stream| [frame(HEADERS, END_STREAM | END_HEADERS, stream, &ask), reset(stream)].concat();
+    let held = scene.crowd(&[], (0..2_000).map(nth).flat_map(both).collect()).await;
     scene.is_unhurt().await;
     drop(held);
 }
@@ -268,7 +266,7 @@ async fn thousands_of_streams_that_do_not_end_hurt_nobody() {
     let mut scene = Scene::begin().await;
     let ask = headers(POST, "/_matrix/client/v3/createRoom", &scene.alice.token);
     let begun = |stream| [frame(HEADERS, END_HEADERS, stream, &ask), frame(DATA, 0, stream, b"{")].concat();
-    let held = scene.crowd(&[], || (0..2_000).map(nth).flat_map(begun).collect()).await;
+    let held = scene.crowd(&[], (0..2_000).map(nth).flat_map(begun).collect()).await;
     scene.is_unhurt().await;
     drop(held);
 }
@@ -279,7 +277,7 @@ async fn answers_that_a_window_keeps_back_hurt_nobody() {
     let ask = headers(GET, &scene.large(), &scene.alice.token);
     let ask = |stream| frame(HEADERS, END_STREAM | END_HEADERS, stream, &ask);
     // SETTINGS_INITIAL_WINDOW_SIZE is nothing at all: each answer is more than a megabyte, and waits.
-    let held = scene.crowd(&[0, 4, 0, 0, 0, 0], || (0..100).map(nth).flat_map(ask).collect()).await;
+    let held = scene.crowd(&[0, 4, 0, 0, 0, 0], (0..100).map(nth).flat_map(ask).collect()).await;
     scene.is_unhurt().await;
     // Now and then a byte.
     let mut games = JoinSet::new();
@@ -316,24 +314,14 @@ async fn headers_that_go_on_for_ever_are_not_read_for_ever() {
         literal(&mut piece, "x-header");
         literal(&mut piece, &"y".repeat(100));
     }
-    for (_, taken) in scene
-        .crowd(&[], || {
-            let mut bytes = frame(HEADERS, END_STREAM, 1, &ask);
-            bytes.extend((0..1_000).flat_map(|_| frame(CONTINUATION, 0, 1, &piece)));
-            bytes
-        })
-        .await
-    {
+    let begun = frame(HEADERS, END_STREAM, 1, &ask);
+    let long = [begun.clone(), frame(CONTINUATION, 0, 1, &piece).repeat(1_000)].concat();
+    for (_, taken) in scene.crowd(&[], long).await {
         assert!(taken < 8 << 20, "{taken} bytes of headers were taken");
     }
     // Empty ones are no better.
-    let held = scene
-        .crowd(&[], || {
-            let mut bytes = frame(HEADERS, END_STREAM, 1, &ask);
-            bytes.extend((0..1_000_000).flat_map(|_| frame(CONTINUATION, 0, 1, &[])));
-            bytes
-        })
-        .await;
+    let empty = [begun, frame(CONTINUATION, 0, 1, &[]).repeat(1_000_000)].concat();
+    let held = scene.crowd(&[], empty).await;
     assert!(held.iter().all(|(_, taken)| *taken < 9_000_000), "empty frames are read on and on");
     scene.is_unhurt().await;
 }
@@ -341,12 +329,8 @@ async fn headers_that_go_on_for_ever_are_not_read_for_ever() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pings_and_settings_whose_answers_nobody_reads_hurt_nobody() {
     let mut scene = Scene::begin().await;
-    let held = scene
-        .crowd(&[], || {
-            let both = [frame(PING, 0, 0, b"are you?"), frame(SETTINGS, 0, 0, &[])].concat();
-            both.repeat(50_000)
-        })
-        .await;
+    let both = [frame(PING, 0, 0, b"are you?"), frame(SETTINGS, 0, 0, &[])].concat();
+    let held = scene.crowd(&[], both.repeat(50_000)).await;
     scene.is_unhurt().await;
     drop(held);
 }

@@ -118,12 +118,15 @@ async fn a_backup_of_postgres_is_restored_with_pg_restore() {
     drop(guard);
 }
 
+/// Bytes of a picture that takes a while to copy.
+const LARGE_BYTES: u64 = 256 << 20;
+
 /// Breaks a backup off in its middle: what is left does not look whole, and is in nobody's way.
 fn break_off(place: &Place) {
     fs::create_dir_all(place.data().join("media")).expect("a folder of media");
     // It takes a while to copy, and no place here.
     let picture = fs::File::create(place.data().join("media/large")).expect("a file of media");
-    picture.set_len(256 << 20).expect("it is long");
+    picture.set_len(LARGE_BYTES).expect("it is long");
     loop {
         let mut backup = place.command(&["backup", "copy"], "hearth.toml").spawn().expect("hearth runs");
         while !place.path("copy.unfinished/media").exists() && matches!(backup.try_wait(), Ok(None)) {
@@ -132,12 +135,15 @@ fn break_off(place: &Place) {
         let again = place.command(&["backup", "copy"], "hearth.toml").output().expect("hearth runs");
         assert!(!again.status.success(), "two made the same backup");
         backup.kill().expect("it is our child");
-        if backup.wait().expect("it ends").signal().is_some() {
+        let killed = backup.wait().expect("it ends").signal().is_some();
+        if killed && !place.path("copy").exists() {
             break;
         }
-        fs::remove_dir_all(place.path("copy")).expect("it was faster");
+        // It was faster; whatever has the last name is whole.
+        let copied = fs::metadata(place.path("copy/media/large")).expect("media are there").len();
+        assert_eq!(copied, LARGE_BYTES, "what was broken off looks whole");
+        fs::remove_dir_all(place.path("copy")).expect("it is ours");
     }
-    assert!(!place.path("copy").exists(), "what was broken off looks whole");
     fs::write(place.path("copy.unfinished/letter"), "mine").expect("it is ours");
     let refused = place.command(&["backup", "copy"], "hearth.toml").output().expect("hearth runs");
     assert!(said(&refused).1.contains("move it elsewhere"), "{}", said(&refused).1);

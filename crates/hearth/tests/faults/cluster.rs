@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
@@ -12,6 +11,8 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::port::Port;
+
 /// What the cluster that all tests share does without.
 const DURABLE: &str = "-c fsync=on -c full_page_writes=on -c synchronous_commit=on";
 
@@ -19,7 +20,7 @@ const DURABLE: &str = "-c fsync=on -c full_page_writes=on -c synchronous_commit=
 pub struct Cluster {
     folder: TempDir,
     /// Where it listens, whenever it runs.
-    port: u16,
+    port: Port,
 }
 
 impl Cluster {
@@ -28,15 +29,14 @@ impl Cluster {
         let folder = tempfile::tempdir().expect("a temporary folder");
         // PostgreSQL does not run as root, and must be let in.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
-        Cluster { folder, port: free.port() }
+        Cluster { folder, port: Port::claim() }
     }
 
     fn script(&self, arguments: &[&str]) -> String {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/postgres-for-tests");
         let mut command = Command::new(script);
         command.args(arguments).env("HEARTH_TEST_POSTGRES_OPTIONS", DURABLE);
-        command.env("HEARTH_TEST_POSTGRES_PORT", self.port.to_string());
+        command.env("HEARTH_TEST_POSTGRES_PORT", self.port.number.to_string());
         let done = command.env("HEARTH_TEST_POSTGRES_DIR", self.home()).output().expect("the script runs");
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8_lossy(&done.stdout).trim().to_owned()
@@ -74,6 +74,8 @@ impl Cluster {
     /// SIGKILL, as a crash would.
     pub async fn stop(&self, how: Signal) {
         if how == Signal::KILL {
+            // Who is stopped makes no other, that would be overlooked here and in the way of the next one.
+            self.signal(&self.processes()[..1], Signal::STOP);
             let processes = self.processes();
             self.signal(&processes, how);
             for pid in processes {

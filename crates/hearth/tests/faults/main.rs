@@ -14,5 +14,6 @@ mod kill;
 mod outage;
 mod person;
 mod place;
+mod port;
 mod pushing;
 mod verify;

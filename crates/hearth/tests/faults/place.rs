@@ -4,13 +4,14 @@ use std::{
     any::Any,
     fs::{self, File},
     io::{BufRead, BufReader},
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
 
 use store::testing;
 use tempfile::TempDir;
+
+use crate::port::Port;
 
 /// Where a server lives.
 pub struct Place {
@@ -19,6 +20,7 @@ pub struct Place {
     pub base: String,
     /// Its database.
     pub url: String,
+    _port: Port,
     _database: Option<Box<dyn Any + Send + Sync>>,
 }
 
@@ -42,8 +44,9 @@ impl Place {
     }
 
     fn over(folder: TempDir, url: String, database: Option<Box<dyn Any + Send + Sync>>) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
-        let place = Place { folder, base: format!("http://{free}"), url, _database: database };
+        let port = Port::claim();
+        let base = format!("http://127.0.0.1:{}", port.number);
+        let place = Place { folder, base, url, _port: port, _database: database };
         place.configure("hearth.toml", &place.data(), &place.url);
         place
     }
@@ -131,8 +134,17 @@ impl Running {
 
     /// Resident memory in KiB.
     pub fn resident_kb(&self) -> u64 {
+        self.memory_kb("VmRSS:")
+    }
+
+    /// The most that it ever was.
+    pub fn peak_kb(&self) -> u64 {
+        self.memory_kb("VmHWM:")
+    }
+
+    fn memory_kb(&self, what: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
+        let line = status.lines().find_map(|line| line.strip_prefix(what)).expect("it has memory");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
