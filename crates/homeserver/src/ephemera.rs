@@ -133,11 +133,27 @@ impl Ephemera {
         inside.presence.insert(user.to_owned(), Known { serial, presence });
     }
 
-    /// Those of whom something changed after the serial `since`.
-    pub fn presence_changed_after(&self, since: u64) -> Vec<(OwnedUserId, Presence)> {
+    /// Those of whom something changed after the serial `since`, the last one last; the first `limit` of them.
+    pub fn presence_changed_after(&self, since: u64, limit: usize) -> Vec<(OwnedUserId, Presence)> {
         let inside = self.0.read();
         let users = inside.presence_by_serial.range(since.saturating_add(1)..).map(|(_, user)| user);
-        users.filter_map(|user| Some((user.clone(), inside.presence.get(user)?.presence.clone()))).collect()
+        let known = users.take(limit);
+        known.filter_map(|user| Some((user.clone(), inside.presence.get(user)?.presence.clone()))).collect()
+    }
+
+    /// Adds those of `users` of whom something changed after the serial `since` to `found`, by its serial.
+    pub fn presence_of_after<'a>(
+        &self,
+        users: impl IntoIterator<Item = &'a UserId>,
+        since: u64,
+        found: &mut BTreeMap<u64, (OwnedUserId, Presence)>,
+    ) {
+        let inside = self.0.read();
+        for user in users {
+            if let Some(known) = inside.presence.get(user).filter(|known| known.serial > since) {
+                found.entry(known.serial).or_insert_with(|| (user.to_owned(), known.presence.clone()));
+            }
+        }
     }
 
     /// Changes what is known of everybody; `change` answers whether others are to learn of it. Answers

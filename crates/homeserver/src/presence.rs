@@ -2,7 +2,10 @@
 
 mod list;
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use ruma::{OwnedDeviceId, OwnedUserId, UserId, presence::PresenceState};
 use serde_json::{Value, json};
@@ -247,9 +250,8 @@ pub async fn fading(home: &Home) {
         sleep(LOOK).await;
         fade(home);
         let upto = home.ephemera.serial();
-        let mut changed = home.ephemera.presence_changed_after(told);
+        let changed = home.ephemera.presence_changed_after(told, CHANGES_MAX);
         told = upto;
-        changed.truncate(CHANGES_MAX);
         if let Err(refusal) = tell(home, &changed).await {
             tracing::warn!(%refusal, "presence was not told");
         }
@@ -306,29 +308,46 @@ async fn tell(home: &Home, changed: &[(OwnedUserId, Presence)]) -> Answer<()> {
     Ok(())
 }
 
-/// Those of `about` whose presence `user` may see: it shares a room with them that carries presence.
+/// Those whose presence changed after the serial `since` and whom `user` sees: it shares a room with them
+/// that carries presence. The last one who changed comes last.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn seen_by(
+pub async fn seen_after(
     home: &Home,
     user: &UserId,
     standings: &Standings,
-    about: &HashSet<&UserId>,
-) -> Answer<HashSet<OwnedUserId>> {
-    let mut seen: HashSet<OwnedUserId> = HashSet::new();
-    seen.extend(about.get(user).map(|user| (*user).to_owned()));
-    for member in standings.iter().filter(|member| member.membership == "join") {
-        if seen.len() == about.len() {
-            break;
-        }
-        let room = rooms::find_by_key(home, member.room).await?;
-        room.with_joined_here(|joined| {
-            if joined.len() <= CARRYING_MEMBERS_MAX {
-                let shared = about.iter().filter(|user| joined.contains(**user));
-                seen.extend(shared.map(|user| (*user).to_owned()));
-            }
-        });
+    since: u64,
+) -> Answer<Vec<(OwnedUserId, Presence)>> {
+    if home.ephemera.presence_changed_after(since, 1).is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(seen)
+    let (mut rooms, mut people) = (Vec::new(), 0);
+    for member in standings.iter().filter(|member| member.membership == "join") {
+        let room = rooms::find_by_key(home, member.room).await?;
+        let here = room.with_joined_here(HashSet::len);
+        if here <= CARRYING_MEMBERS_MAX {
+            people += here;
+            rooms.push(room);
+        }
+    }
+    // Whichever is less: to look for each who changed in each of the rooms, or at each who is in them. When
+    // thousands arrive at once, those who share a room with a few look at these few.
+    let changed_max = people / rooms.len().max(1);
+    let mut changed = home.ephemera.presence_changed_after(since, changed_max + 1);
+    if changed.len() <= changed_max {
+        let shares =
+            |other: &UserId| rooms.iter().any(|room| room.with_joined_here(|here| here.contains(other)));
+        changed.retain(|(other, _)| other == user || shares(other));
+        return Ok(changed);
+    }
+    let mut seen = BTreeMap::new();
+    home.ephemera.presence_of_after([user], since, &mut seen);
+    for room in rooms {
+        let look = |here: &HashSet<OwnedUserId>| {
+            home.ephemera.presence_of_after(here.iter().map(|other| &**other), since, &mut seen);
+        };
+        room.with_joined_here(look);
+    }
+    Ok(seen.into_values().collect())
 }

@@ -1,9 +1,7 @@
 //! Who, of those the user shares a room with, came or went.
 
-use std::collections::HashSet;
-
 use rules::filter::Subject;
-use ruma::{OwnedUserId, UserId};
+use ruma::OwnedUserId;
 
 use super::{look::Look, write};
 use crate::{
@@ -59,8 +57,8 @@ async fn changed(look: &Look) -> Answer<Vec<(OwnedUserId, Presence)>> {
     if look.ask.filter.presence.admits_nothing() {
         return Ok(Vec::new());
     }
-    let serial = if look.ask.full_state { 0 } else { look.since_serial() };
-    let mut changed = look.home.ephemera.presence_changed_after(serial);
+    let since = if look.ask.full_state { 0 } else { look.since_serial() };
+    let mut changed = presence::seen_after(&look.home, look.user(), &look.standings, since).await?;
     changed.retain(|(user, _)| {
         look.ask.filter.presence.admits_subject(&Subject {
             event_type: "m.presence",
@@ -69,11 +67,5 @@ async fn changed(look: &Look) -> Answer<Vec<(OwnedUserId, Presence)>> {
             has_url: false,
         })
     });
-    if changed.is_empty() {
-        return Ok(changed);
-    }
-    let about: HashSet<&UserId> = changed.iter().map(|(user, _)| &**user).collect();
-    let seen = presence::seen_by(&look.home, look.user(), &look.standings, &about).await?;
-    changed.retain(|(user, _)| seen.contains(user));
     Ok(changed)
 }
