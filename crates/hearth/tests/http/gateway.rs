@@ -23,6 +23,9 @@ use crate::{
 /// How long a test waits for a notification that must come.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long an answer takes that lingers.
+const MOMENT: Duration = Duration::from_millis(100);
+
 /// An answer of a gateway.
 #[derive(Clone)]
 pub struct Reply {
@@ -31,12 +34,20 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// It never comes.
     pub never: bool,
+    /// It takes a moment.
+    pub lingers: bool,
 }
 
 impl Reply {
     /// This status, with this JSON.
     pub fn of(status: u16, body: Value) -> Self {
-        Reply { status, headers: Vec::new(), body: body.to_string().into_bytes(), never: false }
+        Reply {
+            status,
+            headers: Vec::new(),
+            body: body.to_string().into_bytes(),
+            never: false,
+            lingers: false,
+        }
     }
 
     /// That all is well.
@@ -52,6 +63,9 @@ struct Kept {
     taken: usize,
     /// What is answered next, one after the other; then that all is well.
     replies: VecDeque<Reply>,
+    /// How many are being answered, and how many there were at the most.
+    at_once: usize,
+    most_at_once: usize,
 }
 
 /// A push gateway on the loopback.
@@ -89,12 +103,18 @@ impl Gateway {
         let reply = {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.told.push(body);
+            kept.at_once += 1;
+            kept.most_at_once = kept.most_at_once.max(kept.at_once);
             kept.replies.pop_front().unwrap_or_else(Reply::well)
         };
         self.came.notify_waiters();
         if reply.never {
             std::future::pending::<()>().await;
         }
+        if reply.lingers {
+            tokio::time::sleep(MOMENT).await;
+        }
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).at_once -= 1;
         let mut response = Response::builder().status(reply.status);
         for (name, value) in reply.headers {
             response = response.header(name, value);
@@ -152,6 +172,11 @@ impl Gateway {
     /// How much it was told.
     pub fn count(&self) -> usize {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).told.len()
+    }
+
+    /// How many requests it answered at the same time, at the most. Those that it never answers count.
+    pub fn most_at_once(&self) -> usize {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).most_at_once
     }
 
     /// What a client says of a pusher at this gateway.

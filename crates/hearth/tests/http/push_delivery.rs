@@ -1,6 +1,6 @@
 //! Notifications as push gateways get them: of which events, in which words, and how often.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -386,6 +386,25 @@ on_both_databases! {
         }
         assert!(silent.count() <= 32, "{} at once", silent.count());
         assert_eq!(alice.has_pushers().await, 1);
+    }
+
+    async fn who_has_many_pushers_is_told_through_a_few_at_a_time(server: Server) {
+        let mut server = server;
+        let Talk { alice, bob, room, gateway } = Talk::begin(&mut server).await;
+        for key in 1..12 {
+            alice.has_pusher(&gateway.wish(&format!("key{key}"))).await;
+        }
+        // So that those who could ask at the same time do.
+        gateway.will((0..12).map(|_| Reply { lingers: true, ..Reply::well() }));
+        bob.say(&room, "one").await;
+        let mut told = BTreeSet::new();
+        for _ in 0..12 {
+            let event = gateway.next_event().await;
+            assert_eq!(event["content"]["body"], "one");
+            told.insert(event["devices"][0]["pushkey"].to_string());
+        }
+        assert_eq!(told.len(), 12);
+        assert!(gateway.most_at_once() <= 4, "{} at once", gateway.most_at_once());
     }
 
     async fn who_is_logged_out_or_locked_is_told_nothing(server: Server) {

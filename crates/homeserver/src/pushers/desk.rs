@@ -2,7 +2,8 @@
 //! has a round, so many at the same time; what can not be told now is tried again later.
 //!
 //! A gateway that does not answer delays nobody else: each gateway has so many rounds at the same time, and
-//! but one while it is silent. A pusher that waits costs an entry in a list.
+//! but one while it is silent. Nor does who has many pushers: each user has so many, too. A pusher that
+//! waits costs an entry in a list.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -25,6 +26,9 @@ const ROUNDS_MAX: usize = 128;
 
 /// Rounds at the same time of pushers with the same gateway.
 const ROUNDS_PER_GATEWAY_MAX: usize = 32;
+
+/// Rounds at the same time of pushers of the same user.
+const ROUNDS_PER_USER_MAX: usize = 4;
 
 /// How long a pusher waits after its gateway could not be told, in milliseconds: twice as long each time.
 const WAIT_MS: i64 = 1_000;
@@ -71,13 +75,22 @@ struct Desk<'a> {
     of_user: HashMap<OwnedUserId, Vec<i64>>,
     ready: VecDeque<i64>,
     gateways: HashMap<Arc<str>, Gateway>,
+    /// Pushers that are ready, but for others of the same user. Each round of the user that ends lets one go.
+    held: HashMap<OwnedUserId, VecDeque<i64>>,
     /// Users who were marked while the database did not answer.
     unsorted: HashMap<OwnedUserId, bool>,
     /// When pushers that wait have their next turn.
     waiting: BTreeSet<(i64, i64)>,
     rounds: JoinSet<(End, Progress)>,
-    under_way: HashMap<Id, (i64, Arc<str>)>,
+    under_way: HashMap<Id, Turn>,
     written_ms: i64,
+}
+
+/// Whose round it is.
+struct Turn {
+    pusher: i64,
+    user: OwnedUserId,
+    gateway: Arc<str>,
 }
 
 /// A pusher at the desk.
@@ -132,6 +145,7 @@ impl<'a> Desk<'a> {
             of_user: HashMap::new(),
             ready: VecDeque::new(),
             gateways: HashMap::new(),
+            held: HashMap::new(),
             unsorted: HashMap::new(),
             waiting: BTreeSet::new(),
             rounds: JoinSet::new(),
@@ -285,6 +299,13 @@ impl<'a> Desk<'a> {
                 gateway.queue.push_back(pusher);
                 continue;
             }
+            let of_user = self.under_way.values().filter(|turn| turn.user == post.user).count();
+            if of_user >= ROUNDS_PER_USER_MAX {
+                self.held.entry(post.user.clone()).or_default().push_back(pusher);
+                // The gateway has room for somebody else.
+                self.ready.extend(gateway.queue.pop_front());
+                continue;
+            }
             gateway.running += 1;
             post.state = State::Running { happened: false };
             let mut progress = std::mem::take(&mut post.progress);
@@ -296,7 +317,8 @@ impl<'a> Desk<'a> {
                 let end = round(&home, pusher, &mut progress).await;
                 (end, progress)
             });
-            self.under_way.insert(task.id(), (pusher, post.gateway.clone()));
+            let turn = Turn { pusher, user: post.user.clone(), gateway: post.gateway.clone() };
+            self.under_way.insert(task.id(), turn);
         }
     }
 
@@ -310,8 +332,9 @@ impl<'a> Desk<'a> {
             }
             None => return,
         };
-        let Some((pusher, gateway)) = self.under_way.remove(&id) else { return };
+        let Some(Turn { pusher, user, gateway }) = self.under_way.remove(&id) else { return };
         self.leave(&gateway, progress.answered);
+        self.let_go(&user);
         let Some(post) = self.posts.get_mut(&pusher) else { return };
         let happened = post.state == State::Running { happened: true };
         post.progress = progress;
@@ -335,6 +358,15 @@ impl<'a> Desk<'a> {
         self.ready.extend(gateway.queue.drain(..next));
         if gateway.running == 0 && gateway.queue.is_empty() {
             self.gateways.remove(name);
+        }
+    }
+
+    /// Lets the next pusher of `user` have its turn.
+    fn let_go(&mut self, user: &UserId) {
+        let Some(held) = self.held.get_mut(user) else { return };
+        self.ready.extend(held.pop_front());
+        if held.is_empty() {
+            self.held.remove(user);
         }
     }
 
