@@ -8,13 +8,16 @@ use homeserver::{
     },
 };
 use ruma::{
-    UInt,
-    api::client::{
-        relations::{
-            get_relating_events as any, get_relating_events_with_rel_type as of_kind,
-            get_relating_events_with_rel_type_and_event_type as of_kind_and_type,
+    EventId, RoomId, UInt,
+    api::{
+        Direction,
+        client::{
+            relations::{
+                get_relating_events as any, get_relating_events_with_rel_type as of_kind,
+                get_relating_events_with_rel_type_and_event_type as of_kind_and_type,
+            },
+            threads::get_threads,
         },
-        threads::get_threads,
     },
 };
 
@@ -24,8 +27,19 @@ fn limit_of(limit: Option<UInt>) -> usize {
     limit.map_or(PAGE_EVENTS, |limit| usize::try_from(limit).unwrap_or(usize::MAX)).max(1)
 }
 
-async fn page(home: &Home, who: &DeviceOrGuest, wanted: Wanted<'_>) -> Answer<Json> {
-    let from = wanted.from;
+/// Which part of the list: where it begins, where it ends, at most how much, and how deep.
+type Part = (Direction, Option<String>, Option<String>, Option<UInt>, bool);
+
+async fn page(
+    home: &Home,
+    who: &DeviceOrGuest,
+    (room_id, event_id): (&RoomId, &EventId),
+    (rel_type, event_type): (Option<&str>, Option<&str>),
+    (direction, from, to, limit, recurse): Part,
+) -> Answer<Json> {
+    let (from, to) = (token(from.as_deref())?, token(to.as_deref())?);
+    let limit = limit_of(limit);
+    let wanted = Wanted { room_id, event_id, rel_type, event_type, direction, from, to, limit, recurse };
     let page = relations::page(home, who.0.user(), who.0.device(), wanted).await?;
     let mut out = String::from(r#"{"chunk":"#);
     show::write_list(&mut out, &page.chunk);
@@ -46,34 +60,15 @@ fn write_token(out: &mut String, name: &str, token: Option<Token>) {
 
 /// `GET /_matrix/client/v1/rooms/{roomId}/relations/{eventId}`
 pub async fn get(home: Home, who: DeviceOrGuest, ask: any::v1::Request) -> Answer<Json> {
-    let wanted = Wanted {
-        room_id: &ask.room_id,
-        event_id: &ask.event_id,
-        rel_type: None,
-        event_type: None,
-        direction: ask.dir,
-        from: token(ask.from.as_deref())?,
-        to: token(ask.to.as_deref())?,
-        limit: limit_of(ask.limit),
-        recurse: ask.recurse,
-    };
-    page(&home, &who, wanted).await
+    let part = (ask.dir, ask.from, ask.to, ask.limit, ask.recurse);
+    page(&home, &who, (&ask.room_id, &ask.event_id), (None, None), part).await
 }
 
 /// `GET /_matrix/client/v1/rooms/{roomId}/relations/{eventId}/{relType}`
 pub async fn get_of_kind(home: Home, who: DeviceOrGuest, ask: of_kind::v1::Request) -> Answer<Json> {
-    let wanted = Wanted {
-        room_id: &ask.room_id,
-        event_id: &ask.event_id,
-        rel_type: Some(ask.rel_type.as_str()),
-        event_type: None,
-        direction: ask.dir,
-        from: token(ask.from.as_deref())?,
-        to: token(ask.to.as_deref())?,
-        limit: limit_of(ask.limit),
-        recurse: ask.recurse,
-    };
-    page(&home, &who, wanted).await
+    let part = (ask.dir, ask.from, ask.to, ask.limit, ask.recurse);
+    let rel_type = ask.rel_type.as_str();
+    page(&home, &who, (&ask.room_id, &ask.event_id), (Some(rel_type), None), part).await
 }
 
 /// `GET /_matrix/client/v1/rooms/{roomId}/relations/{eventId}/{relType}/{eventType}`
@@ -82,19 +77,9 @@ pub async fn get_of_kind_and_type(
     who: DeviceOrGuest,
     ask: of_kind_and_type::v1::Request,
 ) -> Answer<Json> {
-    let event_type = ask.event_type.to_string();
-    let wanted = Wanted {
-        room_id: &ask.room_id,
-        event_id: &ask.event_id,
-        rel_type: Some(ask.rel_type.as_str()),
-        event_type: Some(&event_type),
-        direction: ask.dir,
-        from: token(ask.from.as_deref())?,
-        to: token(ask.to.as_deref())?,
-        limit: limit_of(ask.limit),
-        recurse: ask.recurse,
-    };
-    page(&home, &who, wanted).await
+    let part = (ask.dir, ask.from, ask.to, ask.limit, ask.recurse);
+    let (rel_type, event_type) = (ask.rel_type.as_str(), ask.event_type.to_string());
+    page(&home, &who, (&ask.room_id, &ask.event_id), (Some(rel_type), Some(&event_type)), part).await
 }
 
 /// `GET /_matrix/client/v1/rooms/{roomId}/threads`

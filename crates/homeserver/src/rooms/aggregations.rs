@@ -134,7 +134,7 @@ impl Bundle {
         // An event that was redacted stays empty; an edit can not be edited.
         edited.retain(|parent| {
             self.parents.get(parent).is_some_and(|parent| {
-                let kind = relations::relates_to(parent.event.content_str()).rel_type;
+                let kind = relations::relates_to(&parent.event).rel_type;
                 parent.redacted_by.is_none() && kind.as_deref() != Some("m.replace")
             })
         });
@@ -145,7 +145,7 @@ impl Bundle {
         let found = viewer.filter(home, room, timeline::read_all(found, room)?).await?;
         let mut newest: HashMap<String, Arc<TimelineEvent>> = HashMap::new();
         for edit in found.into_iter().filter(|edit| is_valid_edit(edit) && !self.hides(edit)) {
-            if let Some(parent) = relations::relates_to(edit.event.content_str()).event_id {
+            if let Some(parent) = relations::relates_to(&edit.event).event_id {
                 newest.entry(parent.to_string()).or_insert(edit);
             }
         }
@@ -166,7 +166,7 @@ impl Bundle {
         let found = viewer.filter(home, room, timeline::read_all(found.await?, room)?).await?;
         let mut chunks: HashMap<OwnedEventId, Vec<String>> = HashMap::new();
         for event in found.into_iter().filter(|event| !self.hides(event)) {
-            if let Some(parent) = relations::relates_to(event.event.content_str()).event_id {
+            if let Some(parent) = relations::relates_to(&event.event).event_id {
                 let entry = format!(r#"{{"event_id":"{}"}}"#, event.event.event_id());
                 chunks.entry(parent).or_default().push(entry);
             }

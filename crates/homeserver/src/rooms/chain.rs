@@ -13,17 +13,14 @@ use rules::{
     event::{Draft, Event},
     state_tree::{Entry, Root},
 };
-use ruma::{
-    CanonicalJsonObject, DeviceId, EventId, MilliSecondsSinceUnixEpoch, OwnedDeviceId, OwnedEventId,
-    OwnedRoomId, OwnedTransactionId, OwnedUserId, RoomVersionId, UserId,
-    room_version_rules::RoomVersionRules,
-};
-use store::{Batch, PosRef, Value, txns::Key};
+use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomVersionId, UserId, room_version_rules::RoomVersionRules};
+use store::{Batch, PosRef, Value};
 use tokio::{sync::OwnedMutexGuard, time::timeout};
 
 use super::{
     delayed_events,
     effects::{self, Effect},
+    intent::{Intent, Txn},
     memory::{self, Head, Newest, Room},
     relations, state,
     txns::Alone,
@@ -32,7 +29,6 @@ use super::{
 use crate::{
     Home,
     refusal::{Answer, RETRY_AFTER_MS, Refusal},
-    who::Device,
 };
 
 /// How often an append is built anew because another node was faster.
@@ -41,87 +37,6 @@ pub(crate) const ATTEMPTS_MAX: usize = 8;
 /// How long somebody waits for the others who want something to happen in a room. Each of them takes
 /// some milliseconds, unless the database hangs.
 const TURN_MAX: Duration = Duration::from_secs(10);
-
-/// What somebody wants to happen in a room.
-#[derive(Clone, Debug)]
-pub struct Intent {
-    /// Who.
-    pub sender: OwnedUserId,
-    /// The event's `type`.
-    pub event_type: String,
-    /// The event's `state_key`, for a state event.
-    pub state_key: Option<String>,
-    /// The event's `content`.
-    pub content: CanonicalJsonObject,
-    /// Which event it redacts.
-    pub redacts: Option<OwnedEventId>,
-    /// Whether an administrator of this server wants it, who may redact what its users said.
-    pub by_administrator: bool,
-    /// The transaction id it was asked with.
-    pub txn: Option<Txn>,
-    /// When it happened, if not now (application services).
-    pub origin_server_ts: Option<MilliSecondsSinceUnixEpoch>,
-}
-
-/// A transaction id, with what it is bound to.
-#[derive(Clone, Debug)]
-pub struct Txn {
-    /// The device that asks.
-    pub device_id: OwnedDeviceId,
-    /// The endpoint and the path: the same id elsewhere is another transaction.
-    pub scope: String,
-    /// The transaction id.
-    pub txn_id: OwnedTransactionId,
-}
-
-impl Txn {
-    /// The transaction `txn_id` of `who`, if there is one, at the endpoint and path `scope`.
-    pub fn of(who: &Device, scope: String, txn_id: Option<OwnedTransactionId>) -> Option<Self> {
-        txn_id.map(|txn_id| Txn { device_id: who.device_id.clone(), scope, txn_id })
-    }
-
-    /// Endpoint, path and id in one.
-    pub fn name(&self) -> String {
-        format!("{}/{}", self.scope, self.txn_id)
-    }
-
-    /// What it is known by if this user asks.
-    pub(super) fn key_of(&self, sender: &UserId) -> Key {
-        Key::of(sender.as_str(), self.device_id.as_str(), &self.name())
-    }
-
-    /// The sending of a delayed event, which happens once, whoever begins it. Belongs to no device, for
-    /// none has an empty id.
-    pub(super) fn of_delay(delay_id: &str) -> Self {
-        Txn { device_id: "".into(), scope: "delayed_event".to_owned(), txn_id: delay_id.into() }
-    }
-
-    /// Whether the transactions of this device are delayed events.
-    pub(super) fn is_delay(device_id: &DeviceId) -> bool {
-        device_id.as_str().is_empty()
-    }
-}
-
-impl Intent {
-    /// A message event.
-    pub fn message(sender: &UserId, event_type: &str, content: CanonicalJsonObject) -> Self {
-        Intent {
-            sender: sender.to_owned(),
-            event_type: event_type.to_owned(),
-            state_key: None,
-            content,
-            redacts: None,
-            by_administrator: false,
-            txn: None,
-            origin_server_ts: None,
-        }
-    }
-
-    /// A state event.
-    pub fn state(sender: &UserId, event_type: &str, state_key: &str, content: CanonicalJsonObject) -> Self {
-        Intent { state_key: Some(state_key.to_owned()), ..Intent::message(sender, event_type, content) }
-    }
-}
 
 /// Makes `intent` happen in `room` and answers its event id once it is durable. The same transaction
 /// id leads to the same event; state that is there already is not set again.
@@ -299,7 +214,7 @@ impl Chain {
             Some(state_key) => self.state(&intent.event_type, state_key).await?,
             None => None,
         };
-        let same = replaced.as_ref().filter(|event| says_the_same(event, &intent)).cloned();
+        let same = replaced.as_ref().filter(|event| intent.is_said_by(event)).cloned();
         let (txn, by_administrator) = (intent.txn.clone(), intent.by_administrator);
         // Who may not say it is told so, also if it is said already or has nothing to redact.
         let event = self.build(intent).await?;
@@ -397,7 +312,7 @@ impl Chain {
             }
             _ => self.batch.pos(),
         };
-        let relation = effects::relation(&event);
+        let relation = relations::relates_to(&event);
         let effect = Effect { pos, event: event.clone(), root, replaced, redacted, txn, relation };
         effects::store(&self.home.clone(), self, &effect)?;
         self.effects.push(effect);
@@ -551,9 +466,3 @@ impl Failed {
 
 /// The largest depth that an event may name.
 const DEPTH_MAX: u64 = (1 << 53) - 1;
-
-/// Whether a state event says what `intent` wants to say, by the same sender.
-fn says_the_same(event: &Event, intent: &Intent) -> bool {
-    *event.sender() == *intent.sender
-        && event.content_as::<CanonicalJsonObject>().is_ok_and(|content| content == intent.content)
-}

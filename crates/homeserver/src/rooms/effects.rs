@@ -3,17 +3,14 @@
 use std::sync::Arc;
 
 use rules::{event::Event, power_levels::PowerLevels, redaction, state_tree::Root};
-use ruma::{OwnedEventId, OwnedUserId, UserId, events::room::member::MembershipState};
+use ruma::{OwnedUserId, UserId, events::room::member::MembershipState};
 use serde::Deserialize;
 use store::{
     PosRef, Positions, delayed_events::Outcome, events::NewEvent, members::NewMember, relations::AGGREGATED,
 };
 
 use super::{
-    chain::{Chain, Txn},
-    memory::Room,
-    show::Written,
-    state,
+    chain::Chain, intent::Txn, memory::Room, relations::RelatesTo, show::Written, state,
     timeline::TimelineEvent,
 };
 use crate::{
@@ -35,8 +32,8 @@ pub(super) struct Effect {
     pub(super) redacted: Option<Arc<Event>>,
     /// The transaction it was asked with.
     pub(super) txn: Option<Txn>,
-    /// Which event it points to, and how.
-    pub(super) relation: Option<RelatesTo>,
+    /// How it points to another event.
+    pub(super) relation: RelatesTo,
 }
 
 /// What a member event says, as far as the store keeps it beside the event. Lenient: what is not
@@ -50,28 +47,12 @@ pub(super) struct MemberContent {
     pub(super) avatar_url: Option<String>,
 }
 
-fn text_or_nothing<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+/// Reads a text; what is none counts as absent.
+pub(super) fn text_or_nothing<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     Ok(match serde_json::Value::deserialize(from)? {
         serde_json::Value::String(text) => Some(text),
         _ => None,
     })
-}
-
-#[derive(Deserialize)]
-struct Relation {
-    #[serde(rename = "m.relates_to")]
-    relates_to: Option<RelatesTo>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RelatesTo {
-    rel_type: String,
-    event_id: OwnedEventId,
-}
-
-/// Which event an event points to, and how.
-pub(super) fn relation(event: &Event) -> Option<RelatesTo> {
-    event.content_as::<Relation>().ok()?.relates_to
 }
 
 /// What remains of the event that `redaction` redacts.
@@ -147,7 +128,7 @@ pub(super) fn store(home: &Home, chain: &mut Chain, effect: &Effect) -> Answer<(
     if event.event_type() == "m.room.member" && event.state_key().is_some() {
         store_member(chain, effect)?;
     }
-    if let Some(RelatesTo { rel_type, event_id }) = &effect.relation {
+    if let RelatesTo { rel_type: Some(rel_type), event_id: Some(event_id), .. } = &effect.relation {
         let points_to = (event_id.as_str(), rel_type.as_str());
         store::relations::add(&mut chain.batch, room, *pos, points_to, event.event_type(), sender);
     }
@@ -209,7 +190,7 @@ pub(super) fn happened(
                 home.rooms.memberships.changed(&user);
             }
         }
-        if let Some(RelatesTo { rel_type, event_id }) = relation
+        if let RelatesTo { rel_type: Some(rel_type), event_id: Some(event_id), .. } = relation
             && AGGREGATED.contains(&&*rel_type)
         {
             room.tail.mark(&event_id);

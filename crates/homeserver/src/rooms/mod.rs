@@ -12,6 +12,7 @@ pub mod delayed_events;
 mod effects;
 mod erased;
 pub mod initial_sync;
+mod intent;
 pub mod membership;
 pub mod memberships;
 pub mod memory;
@@ -35,6 +36,7 @@ mod unsettled;
 pub mod upgrade;
 pub mod visibility;
 
-pub use chain::{Chain, Intent, Txn, append, append_all};
+pub use chain::{Chain, append, append_all};
+pub use intent::{Intent, Txn};
 pub use memory::{Head, Memory, Room, find, find_by_key};
 pub use timeline::TimelineEvent;

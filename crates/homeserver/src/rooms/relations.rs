@@ -10,7 +10,9 @@ use serde::Deserialize;
 use store::relations::Children;
 
 use super::{
-    Room, TimelineEvent, aggregations, context, erased,
+    Room, TimelineEvent, aggregations, context,
+    effects::text_or_nothing,
+    erased,
     messages::{self, PAGE_EVENTS_MAX, Source, Stretch},
     show::{self, Form, Shown},
     timeline, visibility,
@@ -194,17 +196,22 @@ pub struct RelatesTo {
     /// To which event.
     pub event_id: Option<OwnedEventId>,
     /// With which annotation.
+    #[serde(default, deserialize_with = "text_or_nothing")]
     pub key: Option<String>,
 }
 
 /// Reads `m.relates_to`; nothing, if it is absent or malformed.
-pub(super) fn relates_to(content: &str) -> RelatesTo {
+pub(super) fn relates_to(event: &Event) -> RelatesTo {
     #[derive(Deserialize)]
     struct Content {
         #[serde(rename = "m.relates_to")]
         relates_to: Option<RelatesTo>,
     }
-    serde_json::from_str::<Content>(content).ok().and_then(|content| content.relates_to).unwrap_or_default()
+    // The key is there as text before it can be there as a key.
+    if !event.content_str().contains(r#""m.relates_to""#) {
+        return RelatesTo::default();
+    }
+    event.content_as::<Content>().ok().and_then(|content| content.relates_to).unwrap_or_default()
 }
 
 /// Refuses an event that relates to another as it should not: a thread within a thread, or the same
@@ -214,11 +221,10 @@ pub(super) fn relates_to(content: &str) -> RelatesTo {
 /// # Errors
 /// `M_UNKNOWN`, `M_DUPLICATE_ANNOTATION`
 pub(super) async fn check(home: &Home, room: &Room, event: &Event) -> Answer<()> {
-    // The key is there as text before it can be there as a key.
-    if event.state_key().is_some() || !event.content_str().contains(r#""m.relates_to""#) {
+    if event.state_key().is_some() {
         return Ok(());
     }
-    let relation = relates_to(event.content_str());
+    let relation = relates_to(event);
     let Some(target) = relation.event_id else { return Ok(()) };
     match (relation.rel_type.as_deref(), relation.key) {
         (Some("m.thread"), _) if begins_no_thread(home, room, event.sender(), &target).await? => {
@@ -235,7 +241,7 @@ pub(super) async fn check(home: &Home, room: &Room, event: &Event) -> Answer<()>
 /// Whether `user` may see that `target` relates to another event, and so begins no thread.
 async fn begins_no_thread(home: &Home, room: &Room, user: &UserId, target: &EventId) -> Answer<bool> {
     let Some(root) = timeline::get(home, room, target).await? else { return Ok(false) };
-    if relates_to(root.event.content_str()).rel_type.is_none() {
+    if relates_to(&root.event).rel_type.is_none() {
         return Ok(false);
     }
     visibility::Viewer::of(home, room, Some(user)).await?.may_see(home, room, &root).await
@@ -252,6 +258,6 @@ async fn has_annotated(home: &Home, room: &Room, event: &Event, target: &EventId
         ANNOTATIONS_MAX,
     );
     let own = timeline::read_all(own.await?, room)?;
-    let keys = own.iter().map(|event| relates_to(event.event.content_str()).key);
+    let keys = own.iter().map(|event| relates_to(&event.event).key);
     Ok(keys.flatten().any(|own| own == key))
 }
