@@ -4,6 +4,7 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -119,9 +120,25 @@ struct PasswordFile {
 /// Anything that ends the program; its text is for the person who started it.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// How long a thread that hashed a password or went through a table waits for more work. When it ends
+/// the allocator gives back to the system what such work took, 19 MB for a password; it does not by itself.
+const THREAD_REST: Duration = Duration::from_secs(2);
+
 fn main() -> ExitCode {
     use_small_pages();
-    run()
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let done = match runtime.enable_all().thread_keep_alive(THREAD_REST).build() {
+        Ok(runtime) => runtime.block_on(run()),
+        Err(error) => Err(error.into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nobody is left to tell if standard error is gone.
+            let _ = writeln!(io::stderr(), "hearth: {failure}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// The allocator asks for pages of two megabytes, of which a server at rest uses a quarter: it would
@@ -132,10 +149,9 @@ fn use_small_pages() {
     let _ = nix::sys::prctl::set_thp_disable(true);
 }
 
-#[tokio::main]
-async fn run() -> ExitCode {
+async fn run() -> Result<(), Failure> {
     let line = Line::parse();
-    let done = match line.command {
+    match line.command {
         None => serve(line.file).await,
         Some(Command::Serve(file)) => serve(file).await,
         Some(Command::Config(file)) => print_config(file),
@@ -144,14 +160,6 @@ async fn run() -> ExitCode {
         Some(Command::Backup { folder, file }) => back_up(&folder, file).await,
         Some(Command::Verify(file)) => verify(file).await,
         Some(Command::Reports { before, limit, file }) => reports(before, limit, file).await,
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            // Nobody is left to tell if standard error is gone.
-            let _ = writeln!(io::stderr(), "hearth: {failure}");
-            ExitCode::FAILURE
-        }
     }
 }
 
