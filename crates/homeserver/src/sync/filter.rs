@@ -3,14 +3,11 @@
 //! A filter never changes, and every sync of a client comes with the same: so it is compiled once and
 //! shared by all who use it.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use quick_cache::{Weighter, sync::Cache};
 use rules::{event_fields::EventFields, filter::EventFilter, format::Format};
-use ruma::{
-    UserId,
-    api::client::filter::{EventFormat, FilterDefinition, LazyLoadOptions},
-};
+use ruma::api::client::filter::{EventFormat, FilterDefinition, LazyLoadOptions};
 use serde_json::{Value, json};
 
 use crate::{
@@ -49,7 +46,7 @@ pub struct Filter {
 /// Compiled filters in memory.
 pub struct Memory(Cache<Key, Kept, ByBytes>);
 
-/// The hash of what a filter was named by, and of whom: an id is one of that user's.
+/// The hash of its JSON, or of its id and whose that is.
 type Key = blake3::Hash;
 
 #[derive(Clone)]
@@ -73,11 +70,17 @@ impl Memory {
     pub(crate) fn new(budget: &config::Memory) -> Self {
         Memory(Cache::with_weighter(1_024, budget.share(PERCENT), ByBytes))
     }
-}
 
-fn key(user: &UserId, named: &str) -> Key {
-    let owner = if named.starts_with('{') { "" } else { user.as_str() };
-    blake3::Hasher::new().update(owner.as_bytes()).update(&[0xff]).update(named.as_bytes()).finalize()
+    /// The filter that is written so.
+    fn of_json(&self, json: &str) -> Answer<Arc<Filter>> {
+        let key = blake3::hash(json.as_bytes());
+        if let Some(kept) = self.0.get(&key) {
+            return Ok(kept.filter);
+        }
+        let filter = Arc::new(Filter::compile(json)?);
+        self.0.insert(key, Kept { filter: filter.clone(), json_bytes: json.len() });
+        Ok(filter)
+    }
 }
 
 impl Filter {
@@ -86,21 +89,23 @@ impl Filter {
     /// # Errors
     /// `M_INVALID_PARAM` if there is no filter with that id or the JSON is not a filter.
     pub async fn read(home: &Home, who: &Device, named: Option<&str>) -> Answer<Arc<Self>> {
-        let named = named.unwrap_or_default();
-        let key = key(who.user(), named);
-        if let Some(kept) = home.filters.0.get(&key) {
-            return Ok(kept.filter);
-        }
         let wrong = |refusal: Refusal| match refusal.status {
             500.. => refusal,
             _ => Refusal::invalid_param(format!("The filter: {}", refusal.message)),
         };
-        let json = match named {
-            "" => Cow::Borrowed("{}"),
-            json if json.starts_with('{') => Cow::Borrowed(json),
-            filter_id => Cow::Owned(filters::get(home, who.user(), filter_id).await.map_err(wrong)?),
-        };
-        let filter = Arc::new(Filter::compile(&json).map_err(wrong)?);
+        let named = named.filter(|named| !named.is_empty()).unwrap_or("{}");
+        if named.starts_with('{') {
+            return home.filters.of_json(named).map_err(wrong);
+        }
+        let user = who.user();
+        let key =
+            blake3::Hasher::new().update(user.as_bytes()).update(&[0xff]).update(named.as_bytes()).finalize();
+        if let Some(kept) = home.filters.0.get(&key) {
+            return Ok(kept.filter);
+        }
+        let json = filters::get(home, user, named).await.map_err(wrong)?;
+        // Most users of a client have the same under ids of their own.
+        let filter = home.filters.of_json(&json).map_err(wrong)?;
         home.filters.0.insert(key, Kept { filter: filter.clone(), json_bytes: json.len() });
         Ok(filter)
     }
