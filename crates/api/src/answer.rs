@@ -22,12 +22,12 @@ use serde::Serialize;
 use crate::endpoint::Typed;
 
 /// How a reply becomes bytes. `How` tells apart ruma's types and our own.
-pub trait Reply<How>: Send {
+pub trait Reply<How>: Send + 'static {
     /// The HTTP answer.
     fn reply(self) -> Answer<Response>;
 }
 
-impl<T: OutgoingResponse + Send> Reply<Typed> for T {
+impl<T: OutgoingResponse + Send + 'static> Reply<Typed> for T {
     fn reply(self) -> Answer<Response> {
         let response = self
             .try_into_http_response::<Vec<u8>>()

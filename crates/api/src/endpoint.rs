@@ -5,10 +5,11 @@
 //! ([`Ask`]), the function, the reply as bytes ([`Reply`]). Whatever goes wrong on it is a
 //! [`Refusal`].
 
-use std::{future::Future, panic::AssertUnwindSafe, time::Instant};
+use std::{future::Future, panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Instant};
 
 use axum::{
-    extract::{RawPathParams, Request, State, rejection::RawPathParamsRejection},
+    extract::{FromRequestParts, RawPathParams, Request},
+    handler::Handler,
     response::Response,
     routing::{MethodFilter, MethodRouter, on},
 };
@@ -18,7 +19,10 @@ use homeserver::{
     limits::{self, Class},
 };
 use http::{HeaderName, Method};
-use ruma::api::{IncomingRequest, path_builder::PathBuilder};
+use ruma::{
+    OwnedUserId,
+    api::{IncomingRequest, path_builder::PathBuilder},
+};
 use tracing::Instrument;
 
 use crate::{
@@ -115,58 +119,87 @@ where
     Fut: Future<Output = Answer<R>> + Send,
 {
     let name = paths.last().copied().unwrap_or_default();
-    let meter = Meter::of(&method, name);
+    let meter = Arc::new(Meter::of(&method, name));
     let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
     let serve = move |class, refuse: Refuse| {
-        let (verb, meter) = (verb.clone(), meter.clone());
-        let serve = move |State(home): State<Home>,
-                          path: Result<RawPathParams, RawPathParamsRejection>,
-                          request: Request| {
-            let (verb, meter) = (verb.clone(), meter.clone());
-            let id = home.request_id();
-            let span = tracing::info_span!("request", id, endpoint = name);
-            async move {
-                let begun = meter.begin();
-                let served = AssertUnwindSafe(serve(&home, class, path, request, verb)).catch_unwind().await;
-                let mut response =
-                    match served.unwrap_or_else(|_| Err(Refusal::broken("the endpoint panicked"))) {
-                        Ok(response) => response,
-                        Err(refusal) => refuse(&home, &refusal),
-                    };
-                response.headers_mut().insert(REQUEST_ID, id.into());
-                meter.end(begun, response.status().as_u16());
-                response
-            }
-            .instrument(span)
-        };
-        on(filter, serve)
+        on(filter, Desk { name, class, refuse, meter: meter.clone(), verb: verb.clone() })
     };
     let refuse: Refuse = answer::refuse;
     let paths = paths.to_vec();
     Endpoint { method, paths, class: Class::Other, for_people: false, refuse, serve: Box::new(serve) }
 }
 
-async fn serve<A, AskHow, Who, R, How, Fut>(
-    home: &Home,
+/// An endpoint at work.
+#[derive(Clone)]
+struct Desk<F> {
+    name: &'static str,
     class: Class,
-    path: Result<RawPathParams, RawPathParamsRejection>,
-    request: Request,
-    verb: impl Fn(Home, Who, A) -> Fut,
-) -> Answer<Response>
+    refuse: Refuse,
+    meter: Arc<Meter>,
+    verb: F,
+}
+
+/// By hand, for axum's own handlers keep room for a request as long as they work, and many of ours wait.
+impl<A, AskHow, Who, R, How, F, Fut> Handler<(A, AskHow, Who, R, How), Home> for Desk<F>
 where
     A: Ask<AskHow>,
     Who: Caller,
     R: Reply<How>,
-    Fut: Future<Output = Answer<R>>,
+    AskHow: 'static,
+    How: 'static,
+    F: Fn(Home, Who, A) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Answer<R>> + Send,
 {
-    let path = path.map_err(|_| Refusal::invalid_param("The path is not percent-encoded UTF-8"))?;
-    let path: Vec<&str> = path.iter().map(|(_, value)| value).collect();
-    let (parts, stream) = request.into_parts();
-    let who: Who = identify(home, class, &caller::Knock::of(home, &parts)).await?;
-    let reader = who.device().map(|device| device.user_id.clone());
-    let body = body::collect(home, &parts, stream, reader.is_none()).await?;
-    let ask = A::read(http::Request::from_parts(parts, &*body), &path)?;
-    answer::hold(home, reader, verb(home.clone(), who, ask).await?.reply()?)
+    type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+    fn call(self, request: Request, home: Home) -> Self::Future {
+        let id = home.request_id();
+        let span = tracing::info_span!("request", id, endpoint = self.name);
+        // In a box of its own: what it takes to read a question is gone while the answer is made.
+        let asked = Box::pin(Asked::read(home.clone(), self.class, request));
+        let answered = async move {
+            let begun = self.meter.begin();
+            let served = async {
+                let Asked { who, reader, ask } = asked.await?;
+                answer::hold(&home, reader, (self.verb)(home.clone(), who, ask).await?.reply()?)
+            };
+            let served = AssertUnwindSafe(served).catch_unwind().await;
+            let mut response = match served.unwrap_or_else(|_| Err(Refusal::broken("the endpoint panicked")))
+            {
+                Ok(response) => response,
+                Err(refusal) => (self.refuse)(&home, &refusal),
+            };
+            response.headers_mut().insert(REQUEST_ID, id.into());
+            self.meter.end(begun, response.status().as_u16());
+            response
+        };
+        Box::pin(answered.instrument(span))
+    }
+}
+
+/// A question, and who asks it.
+struct Asked<Who, A> {
+    who: Who,
+    /// For whom an answer that waits to be read is held.
+    reader: Option<OwnedUserId>,
+    ask: A,
+}
+
+impl<Who: Caller, A> Asked<Who, A> {
+    async fn read<AskHow>(home: Home, class: Class, request: Request) -> Answer<Self>
+    where
+        A: Ask<AskHow>,
+    {
+        let (mut parts, stream) = request.into_parts();
+        let path = RawPathParams::from_request_parts(&mut parts, &()).await;
+        let path = path.map_err(|_| Refusal::invalid_param("The path is not percent-encoded UTF-8"))?;
+        let path: Vec<&str> = path.iter().map(|(_, value)| value).collect();
+        let who: Who = identify(&home, class, &caller::Knock::of(&home, &parts)).await?;
+        let reader = who.device().map(|device| device.user_id.clone());
+        let body = body::collect(&home, &parts, stream, reader.is_none()).await?;
+        let ask = A::read(http::Request::from_parts(parts, &*body), &path)?;
+        Ok(Asked { who, reader, ask })
+    }
 }
 
 /// Who asks, if they may ask so often. Who is not let in pays as well.
@@ -178,7 +211,6 @@ async fn identify<Who: Caller>(home: &Home, class: Class, knock: &caller::Knock)
 }
 
 /// Counts the requests of one endpoint and how long they took.
-#[derive(Clone)]
 struct Meter {
     seconds: metrics::Histogram,
     under_way: metrics::Gauge,

@@ -15,9 +15,10 @@ use crate::{caller::DeviceOrGuest, plain::Plain};
 
 /// What happened since the client's last sync. Written by hand, for nothing is asked more often.
 pub async fn get(home: Home, DeviceOrGuest(who): DeviceOrGuest, ask: Plain) -> Answer<Response> {
-    let filter = Filter::read(&home, &who, ask.query("filter")).await?;
+    let filter = Box::pin(Filter::read(&home, &who, ask.query("filter"))).await?;
     let ask = read(&ask, filter)?;
-    respond(sync::sync(&home, &who, ask).await?).await
+    let synced = sync::sync(&home, &who, ask).await?;
+    Box::pin(respond(synced)).await
 }
 
 /// So much of an answer is made before its head is sent: until then it can be refused. In bytes.
