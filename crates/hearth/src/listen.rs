@@ -23,10 +23,15 @@ use std::{
 use api::caller::PeerAddress;
 use at_once::AtOnce;
 use axum::Router;
-use hyper::{Request, body::Incoming, service::service_fn};
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto::Builder,
+    server::graceful::GracefulConnection,
 };
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
@@ -192,38 +197,33 @@ pub fn connections_max() -> u32 {
 
 /// How connections are served, by the version of HTTP that they begin with.
 struct Builders {
-    http1: Builder<TokioExecutor>,
-    http2: Builder<TokioExecutor>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
 }
 
 impl Builders {
     fn new(patience: Patience) -> Self {
-        Builders { http1: builder(patience).http1_only(), http2: builder(patience).http2_only() }
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            // Runs while the connection waits for a request, too.
+            .header_read_timeout(patience.idle)
+            .max_headers(HEADERS_MAX)
+            .max_buf_size(HEADER_BYTES_MAX);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .max_header_list_size(HEADER_BYTES_MAX as u32)
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_pending_accept_reset_streams(RESETS_MAX)
+            .max_local_error_reset_streams(MISTAKES_MAX)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(SEND_BUFFER_BYTES)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT);
+        Builders { http1, http2 }
     }
-}
-
-fn builder(patience: Patience) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        // Runs while the connection waits for a request, too.
-        .header_read_timeout(patience.idle)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HEADER_BYTES_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_header_list_size(HEADER_BYTES_MAX as u32)
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_pending_accept_reset_streams(RESETS_MAX)
-        .max_local_error_reset_streams(MISTAKES_MAX)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER_BYTES)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT);
-    builder
 }
 
 /// Whether a peer begins with the preface of HTTP/2. Looks without taking: hyper, left to find out by
@@ -259,16 +259,31 @@ async fn converse(
         first = timeout(patience.first_request, speaks_http2(&stream)) => first,
         _ = stop.wait_for(|stop| *stop) => return,
     };
-    let builder = match http2 {
-        Ok(Ok(true)) => &builders.http2,
-        Ok(Ok(false)) => &builders.http1,
-        Ok(Err(_)) | Err(_) => return,
-    };
     let requests = Arc::new(Requests::default());
     let counted = requests.clone();
-    let service = service_fn(move |request| answer(router.clone(), request, peer, counted.clone()));
+    let service = service_fn(move |request| answer(&router, request, peer, &counted));
     let stream = TokioIo::new(Steady::new(stream, patience.stalled));
-    let mut connection = pin!(builder.serve_connection(stream, service));
+    match http2 {
+        Ok(Ok(false)) => {
+            let connection = builders.http1.serve_connection(stream, service);
+            attend(connection, requests, (patience, stop)).await;
+        }
+        // In a box: most speak HTTP/1 here, the newer one to the proxy in front.
+        Ok(Ok(true)) => {
+            let connection = builders.http2.serve_connection(stream, service);
+            Box::pin(attend(connection, requests, (patience, stop))).await;
+        }
+        Ok(Err(_)) | Err(_) => {}
+    }
+}
+
+/// Sees a connection to its end: that of its own, or because the server stops or its peer asks nothing.
+async fn attend(
+    connection: impl GracefulConnection<Error = hyper::Error>,
+    requests: Arc<Requests>,
+    (patience, mut stop): (Patience, watch::Receiver<bool>),
+) {
+    let mut connection = pin!(connection);
     tokio::select! {
         ended = AtOnce::new(connection.as_mut()) => return log_end(ended),
         _ = stop.wait_for(|stop| *stop) => {}
@@ -298,20 +313,24 @@ async fn neglect(requests: &Requests, patience: Patience) -> bool {
     }
 }
 
-async fn answer(
-    mut router: Router,
+fn answer(
+    router: &Router,
     mut request: Request<Incoming>,
     peer: SocketAddr,
-    requests: Arc<Requests>,
-) -> Result<axum::response::Response, std::convert::Infallible> {
-    let _under_way = UnderWay::begin(requests);
+    requests: &Arc<Requests>,
+) -> impl Future<Output = Result<axum::response::Response, std::convert::Infallible>> + use<> {
+    let under_way = UnderWay::begin(requests.clone());
     request.extensions_mut().insert(PeerAddress(peer.ip()));
-    router.call(request).await
+    let answered = router.clone().call(request);
+    async move {
+        let _under_way = under_way;
+        answered.await
+    }
 }
 
-fn log_end(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+fn log_end(ended: hyper::Result<()>) {
     if let Err(error) = ended {
-        debug!(error, "connection ended");
+        debug!(%error, "connection ended");
     }
 }
 
