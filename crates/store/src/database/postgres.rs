@@ -53,9 +53,10 @@ const NO_SCHEMA: &str = "the search_path of this database names no schema";
 const SORTS_BY_BYTES: &str = "SELECT 'B' < 'a' AND 'a b' < 'aB' AND 'Z' < '_' AND 'z' < 'é'
      AND lower('É') = 'É' AND getdatabaseencoding() = 'UTF8', current_schema()";
 
-/// A name for this process that no other has; forgets those that are long gone.
+/// A name for this process that no other has, with its row: what is not there yet can not be waited for
+/// when it is asked what became of the first group. Forgets those that are long gone.
 const A_NAME: &str = "WITH gone AS (DELETE FROM writer WHERE seen < now() - INTERVAL '7 days')
-     SELECT CAST(gen_random_uuid() AS TEXT)";
+     INSERT INTO writer (node, groups) VALUES (CAST(gen_random_uuid() AS TEXT), 0) RETURNING node";
 
 /// Connects to the database at `url`, brings its schema up to date, and starts the writer.
 pub(super) async fn open(
