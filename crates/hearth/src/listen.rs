@@ -285,6 +285,9 @@ async fn attend(
 ) {
     let mut connection = pin!(connection);
     tokio::select! {
+        // What has arrived is read first: who was not heard for a while, because this machine stood still,
+        // was not silent.
+        biased;
         ended = AtOnce::new(connection.as_mut()) => return log_end(ended),
         _ = stop.wait_for(|stop| *stop) => {}
         neglected = neglect(&requests, patience) => if neglected { return },
