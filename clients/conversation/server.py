@@ -2,15 +2,19 @@
 
 import asyncio
 import os
+import random
 import re
 import secrets
 import shutil
+import socket
 import tempfile
 from pathlib import Path
 
 START_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 10
 LOG_BYTES_SHOWN = 20_000
+# None of those that the operating system gives away: while the server restarts its port stays free.
+PORTS = range(10_000, 32_000)
 CONFIG = """
 server_name = "hearth.test"
 data_dir = "FOLDER"
@@ -38,6 +42,7 @@ class Server:
         self.schema = "clients_" + secrets.token_hex(6)
         self.process = None
         self.url = ""
+        self.port, self._claim = _claim_port()
 
     async def __aenter__(self) -> "Server":
         self.config = CONFIG.replace("FOLDER", str(self.folder)).replace("DATABASE", await self._database_url())
@@ -46,6 +51,7 @@ class Server:
 
     async def __aexit__(self, failure, *_) -> None:
         stopped = await self.stop()
+        self._claim.close()
         log = (self.folder / "log").read_text()
         if failure:
             print(self.log_tail())
@@ -62,7 +68,7 @@ class Server:
     async def start(self) -> None:
         """Starts it, again on the port that it had."""
         config = self.folder / "hearth.toml"
-        config.write_text(self.config.replace("PORT", self.url.rpartition(":")[2] or "0"))
+        config.write_text(self.config.replace("PORT", str(self.port)))
         with (self.folder / "log").open("a") as log:
             self.process = await asyncio.create_subprocess_exec(
                 self.binary, "serve", "--config", config, stdout=asyncio.subprocess.PIPE, stderr=log
@@ -98,6 +104,20 @@ class Server:
         command = ["psql", "--quiet", "--no-psqlrc", _postgres(), "--command", sql]
         process = await asyncio.create_subprocess_exec(*command, env=quiet)
         assert await process.wait() == 0, f"psql failed: {sql}"
+
+
+def _claim_port() -> tuple[int, socket.socket]:
+    """A port that nobody uses, and what shows other tests whose it is: the UDP port of the same number."""
+    while True:
+        claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        address = ("127.0.0.1", random.choice(PORTS))
+        try:
+            claim.bind(address)
+            with socket.socket() as listener:
+                listener.bind(address)
+            return address[1], claim
+        except OSError:
+            claim.close()
 
 
 def _postgres() -> str:

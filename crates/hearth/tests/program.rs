@@ -199,14 +199,18 @@ async fn a_long_poll_is_answered_when_the_server_stops() {
     let token = session["access_token"].as_str().expect("a token").to_owned();
     let sync = format!("{}/_matrix/client/v3/sync", server.base);
     let client = http_client();
-    let first = client.get(&sync).bearer_auth(&token).send().await.expect("it answers");
-    let first: Value = first.json().await.expect("an object");
+    let first = client.get(format!("{sync}?set_presence=offline")).bearer_auth(&token).send().await;
+    let first: Value = first.expect("it answers").json().await.expect("an object");
     let since = first["next_batch"].as_str().expect("a token");
     let poll = client.get(format!("{sync}?timeout=30000&since={since}")).bearer_auth(&token).send();
     let poll = tokio::spawn(poll);
-    // The poll is under way when the server has answered something that was sent later.
-    for _ in 0..3 {
-        client.get(format!("{}/health", server.base)).send().await.expect("it answers");
+    // The poll is under way when it is seen that she is about.
+    let status = format!("{}/_matrix/client/v3/presence/@alice:localhost/status", server.base);
+    loop {
+        let about = client.get(&status).bearer_auth(&token).send().await.expect("it answers");
+        if about.json::<Value>().await.expect("an object")["presence"] == "online" {
+            break;
+        }
     }
     let stopped = tokio::task::spawn_blocking(move || server.stop(Signal::TERM));
     let answer = poll.await.expect("the poll ends");

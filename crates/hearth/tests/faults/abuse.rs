@@ -16,9 +16,9 @@ use crate::{
 
 /// What a crowd of them may take, in KiB.
 const TAKEN_KB_MAX: u64 = 96 * 1024;
-/// What two bodies of at most two megabytes may take, and others meanwhile, in KiB. With 64 bytes for
-/// each of their pieces it would be twice as much.
-const PIECES_KB_MAX: u64 = 32 * 1024;
+/// What a body of at most two megabytes may take, and others meanwhile, in KiB. With 64 bytes for each of its
+/// pieces it would be more.
+const PIECES_KB_MAX: u64 = 24 * 1024;
 /// Each of these abuses is tried by so many connections at once.
 const CROWD: usize = 8;
 /// When a write that nobody reads has been waited for long enough.
@@ -95,34 +95,33 @@ async fn read_to_end(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
 async fn bodies_in_pieces_of_one_byte_take_what_they_say_and_no_more() {
     let mut scene = Scene::begin().await;
     let before_kb = scene.running.peak_kb();
-    let mut pouring = JoinSet::new();
-    for _ in 0..2 {
-        let mut stream = scene.connect().await;
-        let head = format!(
-            "PUT {} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\ntransfer-encoding: chunked\r\n\r\n",
-            format_args!("/_matrix/client/v3/rooms/{}/send/m.room.message/x", encode(&scene.room)),
-            scene.alice.token
-        );
-        pouring.spawn(async move {
-            stream.write_all(head.as_bytes()).await.expect("it reads");
-            // Half a megabyte, which is allowed.
-            stream.write_all(&b"1\r\nx\r\n".repeat(512 * 1024)).await.expect("it reads");
-            // What goes on for ever, in pieces of whatever size, is told that it is too long.
-            let (mut answers, mut asks) = stream.split();
-            let piece = format!("400\r\n{}\r\n", "x".repeat(0x400));
-            let endless = async { while asks.write_all(piece.as_bytes()).await.is_ok() {} };
-            let ((), said) = tokio::join!(endless, read_to_end(&mut answers));
-            assert!(
-                said.is_empty() || said.starts_with(b"HTTP/1.1 413"),
-                "{}",
-                String::from_utf8_lossy(&said)
-            );
-        });
-    }
+    let mut stream = scene.connect().await;
+    let head = format!(
+        "PUT {} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\ntransfer-encoding: chunked\r\n\r\n",
+        format_args!("/_matrix/client/v3/rooms/{}/send/m.room.message/x", encode(&scene.room)),
+        scene.alice.token
+    );
+    let pouring = tokio::spawn(async move {
+        stream.write_all(head.as_bytes()).await.expect("it reads");
+        // Half a megabyte, which is allowed.
+        let pieces = b"1\r\nx\r\n".repeat(512 * 1024);
+        let long = format!("400\r\n{}\r\n", "x".repeat(0x400));
+        let (mut answers, mut asks) = stream.split();
+        let endless = async {
+            let mut asked = asks.write_all(&pieces).await;
+            while asked.is_ok() {
+                asked = asks.write_all(long.as_bytes()).await;
+            }
+        };
+        tokio::join!(endless, read_to_end(&mut answers)).1
+    });
     scene.is_unhurt().await;
-    pouring.join_all().await;
+    // What goes on for ever is told that it is too long, or on a machine that has much to do that it takes
+    // too long.
+    let said = String::from_utf8_lossy(&pouring.await.expect("no panic")).into_owned();
+    let is_told = ["", "HTTP/1.1 413", "HTTP/1.1 408"].contains(&said.get(..12).unwrap_or_default());
+    assert!(is_told, "{said}");
     let taken_kb = scene.running.peak_kb() - before_kb;
-    eprintln!("{taken_kb} KiB were taken");
     assert!(taken_kb < PIECES_KB_MAX, "{taken_kb} KiB were taken");
 }
 

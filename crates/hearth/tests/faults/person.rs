@@ -30,7 +30,7 @@ pub struct Person {
 pub struct Reply {
     /// The HTTP status; 0 if the connection failed.
     pub status: u16,
-    /// The body.
+    /// The body; what went wrong if the connection failed.
     pub body: Value,
     /// `Retry-After` in seconds.
     pub retry_after_s: Option<u64>,
@@ -79,13 +79,24 @@ impl Person {
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
-        let nothing = Reply { status: 0, body: Value::Null, retry_after_s: None, asked: 1 };
-        let Ok(response) = request.send().await else { return nothing };
+        let nothing = |error: reqwest::Error| Reply {
+            status: 0,
+            body: format!("{error:?}").into(),
+            retry_after_s: None,
+            asked: 1,
+        };
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return nothing(error),
+        };
         let status = response.status().as_u16();
         let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let retry_after_s = retry_after.and_then(|value| value.parse().ok());
-        // An answer that breaks off is none.
-        let Ok(bytes) = response.bytes().await else { return nothing };
+        let bytes = match response.bytes().await {
+            Ok(bytes) => bytes,
+            // An answer that breaks off is none.
+            Err(error) => return nothing(error),
+        };
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         Reply { status, body, retry_after_s, asked: 1 }
     }

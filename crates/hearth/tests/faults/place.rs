@@ -115,6 +115,15 @@ impl Place {
     }
 }
 
+/// Whoever wants to know why a test failed wants to know what the server said.
+impl Drop for Place {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the log of the server:\n{}", self.log());
+        }
+    }
+}
+
 /// Whether a command went well, and everything it said.
 pub fn said(output: &Output) -> (bool, String) {
     let both = [&output.stdout[..], &output.stderr[..]].concat();
