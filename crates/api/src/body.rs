@@ -79,7 +79,18 @@ fn too_large() -> Refusal {
 /// `M_NOT_JSON` if it is none, `M_BAD_JSON` if it is not what the type takes.
 pub fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
-    serde_json::from_slice(bytes).map_err(|error| json_refusal(&error))
+    let read = serde_json::from_slice(bytes).map_err(|error| json_refusal(&error))?;
+    must_be_no_list(bytes)?;
+    Ok(read)
+}
+
+/// Refuses a list: no endpoint takes one, but serde reads the fields of a type out of it, in their order.
+///
+/// # Errors
+/// `M_BAD_JSON`
+fn must_be_no_list(bytes: &[u8]) -> Answer<()> {
+    let is_list = bytes.trim_ascii_start().first() == Some(&b'[');
+    if is_list { Err(Refusal::bad_json("The request body must be an object, not a list")) } else { Ok(()) }
 }
 
 /// Reads a question that ruma has a type for.
@@ -96,10 +107,13 @@ pub fn read_typed<T: IncomingRequest>(request: http::Request<&[u8]>, path: &[&st
     if parts.method == Method::HEAD {
         parts.method = Method::GET;
     }
-    T::try_from_http_request(http::Request::from_parts(parts, bytes), path).map_err(|error| match error {
+    let read = T::try_from_http_request(http::Request::from_parts(parts, bytes), path);
+    let read = read.map_err(|error| match error {
         FromHttpRequestError::Deserialization(error) => deserialization_refusal(&error, bytes),
         error => Refusal::unrecognized(error.to_string()),
-    })
+    })?;
+    must_be_no_list(bytes)?;
+    Ok(read)
 }
 
 fn deserialization_refusal(error: &DeserializationError, bytes: &[u8]) -> Refusal {

@@ -154,6 +154,9 @@ on_both_databases! {
         }
         let create = async |body: &[u8]| send(&server, &request(&alice, "POST", CREATE, "", body)).await;
         create(b"{\"name\":1}").await.refused(400, "M_BAD_JSON");
+        // Not even a list of what the body has, in that order.
+        let redact = "/_matrix/client/api/v1/rooms/!a:hearth.test/redact/$a:hearth.test";
+        send(&server, &request(&alice, "POST", redact, "", b"[\"spam\"]")).await.refused(400, "M_BAD_JSON");
         create(b"{\"name\":\"a\",\"name\":\"b\"}").await.refused(400, "M_BAD_JSON");
         create(b"{\"invite\":[\"nobody\"]}").await.refused(400, "M_BAD_JSON");
         create(b"{\"creation_content\":{\"x\":1.5}}").await.refused(400, "M_BAD_JSON");
