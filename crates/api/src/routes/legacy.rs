@@ -132,6 +132,8 @@ fn modules() -> Vec<Endpoint> {
         at(Method::POST, v1!("search"), search::search).costs(Search),
         // Voice over IP
         at(Method::GET, v1!("voip/turnServer"), voip::turn_server),
+        // So it is called in the description of the API, and nowhere else.
+        at(Method::GET, v1!("turnServer"), voip::turn_server),
         // Push notifications
         at(Method::GET, v1!("pushrules/"), pushrules::all),
         at(Method::GET, v1!("pushrules/global/"), push::global_rules),

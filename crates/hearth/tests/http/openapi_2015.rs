@@ -49,7 +49,7 @@ const DOCUMENTS: [&str; 26] = [
 /// Where an answer may differ from the document: the endpoint, the keyword, and why.
 const FORGIVEN: [(&str, &str); 2] = [
     // There is no answer for servers without TURN.
-    ("GET /_matrix/client/api/v1/voip/turnServer", "required"),
+    ("GET /_matrix/client/api/v1/turnServer", "required"),
     // Names and topics «may be null», says the document, and that they are text.
     ("GET /_matrix/client/api/v1/publicRooms", "type"),
 ];
@@ -191,7 +191,7 @@ impl Spec {
             let base = base.replace("/client/api/v2_alpha", "/client/v2_alpha");
             for (path, item) in whole["paths"].as_object().expect("paths") {
                 // A space at the end tells apart two descriptions of one endpoint.
-                let path = path.trim_end().replace("/turnServer", "/voip/turnServer");
+                let path = path.trim_end();
                 for (method, operation) in item.as_object().expect("operations") {
                     let response = &operation["responses"]["200"];
                     let example = response["examples"]["application/json"].as_str();
