@@ -172,6 +172,23 @@ on_both_databases! {
         search(&alice, json!({ "search_term": " ?! " })).await.refused(400, "M_INVALID_PARAM");
         search(&alice, json!({ "keys": ["sender"], "search_term": "x" })).await.refused(400, "M_BAD_JSON");
         search(&server.stranger(), json!({ "search_term": "x" })).await.refused(401, "M_MISSING_TOKEN");
+
+        // In a room that one has left, up to then; in one that is forgotten nothing.
+        let count = async |user: &User, term: &str| {
+            let found = search(user, json!({ "search_term": term })).await.ok();
+            found["search_categories"]["room_events"]["count"].clone()
+        };
+        alice.post(&format!("/v3/rooms/{kitchen}/invite"), json!({ "user_id": bob.user_id })).await.ok();
+        assert_eq!(count(&bob, "fewest").await, 0);
+        bob.joins(&kitchen).await;
+        bob.post(&format!("/v3/rooms/{kitchen}/leave"), json!({})).await.ok();
+        let open = json!({ "history_visibility": "world_readable" });
+        alice.put(&format!("/v3/rooms/{kitchen}/state/m.room.history_visibility"), open).await.ok();
+        alice.say(&kitchen, "the fewest are left").await;
+        assert_eq!(count(&alice, "fewest").await, 2);
+        assert_eq!(count(&bob, "fewest").await, 1);
+        bob.post(&format!("/v3/rooms/{kitchen}/forget"), json!({})).await.ok();
+        assert_eq!(count(&bob, "fewest").await, 0);
     }
 
     async fn what_there_is_not_says_so(server: Server) {

@@ -1,12 +1,14 @@
 //! Searching for words in what was said, as v1 of 2015 asks for it.
 //!
-//! There is no index yet: the newest events of the user's rooms are looked through, so many and no more.
+//! There is no index yet: the newest events of the user's rooms are looked through, so many and no more. In
+//! rooms that the user has left, those from before that (`search.rst`).
 
 use std::sync::Arc;
 
 use rules::{event::Event, filter::EventFilter};
 use ruma::api::Direction;
 use serde::Deserialize;
+use store::members::Member;
 
 use super::{
     Room, TimelineEvent, find_by_key, memberships,
@@ -20,7 +22,7 @@ use crate::{
     who::Device,
 };
 
-/// Rooms that are looked into, those that the user came to last.
+/// Rooms that are looked into: those that the user came to last, then those that the user left last.
 const ROOMS_MAX: usize = 20;
 
 /// Events of a room that are looked at.
@@ -83,10 +85,11 @@ pub async fn search(
     let standings = memberships::of_user(home, who.user()).await?;
     let mut found: Vec<(f64, Arc<TimelineEvent>, Arc<Room>)> = Vec::new();
     let joined = standings.changed_after(0).filter(|member| member.membership == "join");
-    for member in joined.take(ROOMS_MAX) {
+    let left = standings.changed_after(0).filter(|member| has_left(member));
+    for member in joined.chain(left).take(ROOMS_MAX) {
         let room = find_by_key(home, member.room).await?;
         let viewer = Viewer::with(Some(who.user()), Some(member.clone()), home.db.upto());
-        let (from, to) = (Token::after(home.db.upto()), Token::before(room.key));
+        let (from, to) = (Token::after(viewer.horizon(home)), Token::before(room.key));
         let stretch = Stretch { direction: Direction::Backward, from, to };
         let walked =
             messages::walk(home, &room, &viewer, Source::Timeline, stretch, EVENTS_MAX, &wanted.filter)
@@ -109,6 +112,11 @@ pub async fn search(
         matches.push(Match { rank, event, shown });
     }
     Ok((matches, count))
+}
+
+/// Whether the user was in the room, and remembers it.
+fn has_left(member: &Member) -> bool {
+    member.membership != "join" && member.joined_upto.is_some() && !member.forgotten
 }
 
 fn words(text: &str) -> Vec<String> {
