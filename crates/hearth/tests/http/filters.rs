@@ -47,6 +47,7 @@ on_both_databases! {
             ("", "M_NOT_JSON"),
             ("[]", "M_BAD_JSON"),
             (r#"{"room":1}"#, "M_BAD_JSON"),
+            (r#"{"event_format":"x"}"#, "M_BAD_JSON"),
             (r#"{"room":{"timeline":{"limit":-1}}}"#, "M_BAD_JSON"),
             (r#"{"room":{"rooms":["x"]}}"#, "M_BAD_JSON"),
             (r#"{"presence":{"senders":["x"]}}"#, "M_BAD_JSON"),

@@ -153,7 +153,8 @@ impl Filter {
             presence: EventFilter::read_events(presence)?,
             format: match rest.event_format {
                 EventFormat::Federation => Format::Pdu,
-                _ => Format::Client,
+                EventFormat::Client => Format::Client,
+                _ => return Err(Refusal::bad_json("A filter: `event_format` is client or federation")),
             },
             fields: rest.event_fields.as_deref().map(EventFields::new).transpose()?,
         })
