@@ -154,6 +154,17 @@ on_both_databases! {
         assert!(mailbox.mails().is_empty());
     }
 
+    async fn an_address_that_the_mail_server_can_not_take_is_refused(server: Server) {
+        let (mut server, mailbox) = (server, Mailbox::of_ascii().await);
+        server.restart_with(|config| mailbox.serves(config)).await;
+        let stranger = server.stranger();
+        for address in ["ünï@example.org", "alice@exämple.org"] {
+            stranger.post(REGISTER, wanting(address, "secret")).await.refused(400, "M_INVALID_PARAM");
+        }
+        stranger.post(REGISTER, wanting("alice@example.org", "secret")).await.ok();
+        mailbox.newest("alice@example.org");
+    }
+
     async fn operators_write_their_own_letters(server: Server) {
         let (mut server, mailbox) = (server, Mailbox::open().await);
         let folder = tempfile::tempdir().expect("a folder");

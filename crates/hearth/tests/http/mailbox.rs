@@ -23,6 +23,8 @@ pub struct Mailbox {
     port: u16,
     mails: Arc<Mutex<Vec<Mail>>>,
     put_off: Arc<Mutex<Vec<String>>>,
+    /// What it says that it can do beyond the least.
+    skills: &'static str,
 }
 
 /// A mail.
@@ -67,9 +69,18 @@ impl Mail {
 impl Mailbox {
     /// An empty mailbox behind a new mail server.
     pub async fn open() -> Self {
+        Self::that_can("250-8BITMIME\r\n250 SMTPUTF8").await
+    }
+
+    /// The same behind a mail server that takes addresses of ASCII only.
+    pub async fn of_ascii() -> Self {
+        Self::that_can("250 8BITMIME").await
+    }
+
+    async fn that_can(skills: &'static str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        let mailbox = Mailbox { port, mails: Arc::default(), put_off: Arc::default() };
+        let mailbox = Mailbox { port, mails: Arc::default(), put_off: Arc::default(), skills };
         let keeper = mailbox.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -130,8 +141,9 @@ impl Mailbox {
             Ok(1..)
         ) {
             let command = line.trim_end().to_owned();
+            let greeting = format!("250-mailbox\r\n{}", self.skills);
             let answer = match command.get(..4).unwrap_or_default().to_ascii_uppercase().as_str() {
-                "EHLO" => "250-mailbox\r\n250-8BITMIME\r\n250 SMTPUTF8",
+                "EHLO" => &*greeting,
                 "RCPT" => {
                     let address = command.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
                     to = address.map(|(address, _)| address.to_owned()).unwrap_or_default();

@@ -149,6 +149,10 @@ fn refusal(address: &str, error: &lettre::transport::smtp::Error) -> Refusal {
     match code {
         // No such mailbox, not here, not allowed: about the recipient.
         550 | 551 | 553 | 556 => Refusal::invalid_param("The mail server does not deliver to that address"),
+        // A mail server that does not know SMTPUTF8 (RFC 6531) can not even be asked.
+        _ if error.is_client() && !address.is_ascii() => {
+            Refusal::invalid_param("The mail server takes addresses of plain letters only: a–z, no accents")
+        }
         _ => failed(error.to_string().replace(address, "<address>")),
     }
 }
