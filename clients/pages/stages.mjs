@@ -132,9 +132,9 @@ export const required = {
         await person.sees("start again from there");
         await person.looksAt("refused");
         await person.opens(page("m.login.terms", await beginsRegistration(server)));
-        await person.isTold("not the next one");
+        await person.isTold("not the step that comes next");
         await person.opens("/_matrix/client/v3/auth/m.login.terms/fallback/web");
-        await person.isTold("session is missing");
+        await person.isTold("names no session");
     },
 
     async "makes an account through all of them without leaving the page"(person, server) {

@@ -91,7 +91,7 @@ pub fn done(home: &Home) -> Answer<Page> {
 
 /// `GET /_matrix/client/v3/auth/{authType}/fallback/web`: the page of a stage.
 pub async fn get(home: Home, _: Anyone, ask: Plain) -> Answer<Page> {
-    let session = ask.query("session").ok_or_else(|| Refusal::missing_param("The session is missing"))?;
+    let session = ask.query("session").ok_or_else(incomplete)?;
     let page = fallback::look(&home, &ask.path[0], session).await?;
     if let Form::Done = page.form {
         return done(&home);
@@ -101,7 +101,7 @@ pub async fn get(home: Home, _: Anyone, ask: Plain) -> Answer<Page> {
 
 /// `POST /_matrix/client/v3/auth/{authType}/fallback/web`: what people have entered there.
 pub async fn post(home: Home, who: Anyone, ask: form::Form) -> Answer<Page> {
-    let session = ask.field("session").ok_or_else(|| Refusal::missing_param("The session is missing"))?;
+    let session = ask.field("session").ok_or_else(incomplete)?;
     let fields: Map<String, Value> =
         ask.fields.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
     match fallback::complete(&home, &ask.plain.path[0], session, &fields, who.address).await? {
@@ -112,4 +112,9 @@ pub async fn post(home: Home, who: Anyone, ask: form::Form) -> Answer<Page> {
         }
         Completed::Begun(page) => Stage { page: &page, session, wrong: None }.page(&home),
     }
+}
+
+/// Without a session nobody knows what the page is for.
+fn incomplete() -> Refusal {
+    Refusal::missing_param("The address of this page is incomplete: it names no session")
 }

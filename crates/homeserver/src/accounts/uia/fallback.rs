@@ -219,5 +219,5 @@ fn unknown() -> Refusal {
 }
 
 fn unrecognized() -> Refusal {
-    Refusal::new(400, "M_UNRECOGNIZED", "That stage is not the next one in any of the flows")
+    Refusal::new(400, "M_UNRECOGNIZED", "This is not the step that comes next in your app")
 }
