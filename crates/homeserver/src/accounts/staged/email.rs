@@ -54,7 +54,8 @@ pub(super) enum Stage {
 ///
 /// # Errors
 /// Those of [`request::request_token`] and [`sessions::validate_code`]; `M_UNKNOWN` for a session that is
-/// none, `M_MISSING_PARAM`, `M_LOGIN_EMAIL_URL_NOT_YET` while nobody followed the link.
+/// none, `M_MISSING_PARAM`, `M_LOGIN_EMAIL_URL_NOT_YET` while nobody followed the link, `M_SESSION_EXPIRED`
+/// once it has served its purpose.
 pub(super) async fn stage(
     home: &Home,
     operation: &Operation<'_>,
@@ -64,7 +65,8 @@ pub(super) async fn stage(
     let session = uia::session(home, operation, text(body, "session")?)?;
     let by_code = text(body, "type")? == Some(CODE);
     let client_secret = client_secret(home, &session);
-    if let Some(email) = text(body, "email")? {
+    // Who repeats the address beside the code wants no other message.
+    if let (Some(email), None) = (text(body, "email")?, text(body, "code")?) {
         let asked = json!({ "email": email, "client_secret": client_secret, "send_attempt": 1 });
         let mut wish = Wish::read(home, Medium::Email, asked.as_object().unwrap_or(body))?;
         wish.by_code = by_code;
@@ -82,6 +84,9 @@ pub(super) async fn stage(
     }
     let credentials = Credentials { sid, client_secret, id_server: None, id_access_token: None };
     let Some(validated) = sessions::validated(home, purpose, &credentials).await? else {
+        if sessions::about(home, &credentials.sid, &credentials.client_secret).await?.is_none() {
+            return Err(Refusal::session_expired("This link has been used: ask for another one"));
+        }
         // Clients ask every other second until somebody has followed the link.
         let class = if purpose == Purpose::Register { Class::Register } else { Class::Login };
         limits::was_a_look(home, class, operation.address)?;
