@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use homeserver::accounts::macaroon::Macaroon;
 use serde_json::{Value, json};
 
@@ -72,6 +73,20 @@ on_both_databases! {
         }
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 403, 403, 403, 403, 403, 403, 403]);
+    }
+
+    async fn of_several_tries_at_once_all_mean_one_device(server: Server) {
+        let alice = user(&server, "alice").await;
+        let token = token(&alice).await;
+        let tries = (0..8).map(|_| log_in(&server, &token, Some("one")));
+        let mut devices = Vec::new();
+        for reply in join_all(tries).await {
+            devices.push(reply.ok()["device_id"].clone());
+        }
+        devices.dedup();
+        assert_eq!(devices.len(), 1, "{devices:?}");
+        let all = alice.get("/v3/devices").await.ok();
+        assert_eq!(all["devices"].as_array().map(Vec::len), Some(2), "{all}");
     }
 
     async fn conditions_can_be_added_but_not_taken_away(server: Server) {

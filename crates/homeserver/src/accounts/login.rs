@@ -112,8 +112,7 @@ async fn by_token(
         Some(account) if account.locked => Err(Refusal::user_locked()),
         Some(_) => {
             // Whoever asks again means the same device.
-            let known = session.device_id.take().or_else(|| good.device_id.clone());
-            let device_id = known.unwrap_or_else(|| opening::new_device_id(home));
+            let device_id = session.device_id.take().unwrap_or_else(|| good.device(home, txn_id));
             good.use_up(batch, txn_id, Some(device_id.as_str()));
             session.device_id = Some(device_id);
             Ok(good.user_id)

@@ -10,7 +10,9 @@ use store::Batch;
 
 use super::{
     macaroon::Macaroon,
+    opening::{DEVICE_ID_CHARACTERS, new_device_id},
     sessions::token_hash,
+    ticket,
     uia::{
         self, Failed, Proof,
         stages::{Ask, Found},
@@ -37,11 +39,23 @@ pub struct Good {
     /// Whom.
     pub user_id: OwnedUserId,
     /// The device that the same `txn_id` logged in before.
-    pub device_id: Option<OwnedDeviceId>,
+    device_id: Option<OwnedDeviceId>,
     hash: [u8; 32],
 }
 
 impl Good {
+    /// The device that is logged in. For a `txn_id` it follows from that and the token: who asks again before
+    /// the answer came means the same device.
+    pub fn device(&self, home: &Home, txn_id: Option<&str>) -> OwnedDeviceId {
+        let made_for = |txn_id: &str| {
+            let mac = ticket::fingerprint(home, &[b"device", &self.hash, txn_id.as_bytes()]);
+            let letters = mac.iter().take(DEVICE_ID_CHARACTERS).map(|byte| char::from(b'A' + byte % 26));
+            OwnedDeviceId::from(letters.collect::<String>())
+        };
+        let known = self.device_id.clone().or_else(|| txn_id.map(made_for));
+        known.unwrap_or_else(|| new_device_id(home))
+    }
+
     /// Adds to `batch` that the token is used: for good, or for everybody but `txn_id`, who logs in
     /// `device_id`. Refuses the batch if somebody else was faster.
     pub fn use_up(&self, batch: &mut Batch, txn_id: Option<&str>, device_id: Option<&str>) {

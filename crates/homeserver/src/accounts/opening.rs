@@ -13,7 +13,7 @@ use crate::{
 pub const ACCESS_TOKEN_LIFE_MS: i64 = 5 * 60 * 1000;
 
 /// Characters of a device id that the server makes.
-const DEVICE_ID_CHARACTERS: usize = 10;
+pub(super) const DEVICE_ID_CHARACTERS: usize = 10;
 
 /// Bytes of a device id that the client makes.
 pub const DEVICE_ID_BYTES_MAX: usize = 255;
