@@ -204,6 +204,22 @@ on_both_databases! {
         assert_eq!(texts(&chunk(&alone["messages"])), ["before", "still before", "welcome"]);
     }
 
+    async fn a_room_that_one_never_was_in_is_archived_without_what_is_in_it(server: Server) {
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let declined = alice.creates_room(json!({ "name": "Secret", "preset": "private_chat" })).await;
+        alice.invites(&declined, &bob).await;
+        bob.leaves(&declined).await;
+        let banned = alice.creates_room(json!({ "preset": "public_chat" })).await;
+        alice.post(&format!("/v3/rooms/{banned}/ban"), json!({ "user_id": bob.user_id })).await.ok();
+        for api in ["api/v1", "v3"] {
+            let archived = bob.get(&format!("/{api}/initialSync?archived=true")).await.ok();
+            let mut rooms = archived["rooms"].as_array().expect("rooms").clone();
+            rooms.sort_by_key(|room| room["membership"].to_string());
+            let only = |room_id: &str, membership| json!({ "room_id": room_id, "membership": membership });
+            assert_eq!(rooms, [only(&banned, "ban"), only(&declined, "leave")], "{api}");
+        }
+    }
+
     async fn a_long_absence_is_told_in_pieces_that_lose_nothing(server: Server) {
         let (alice, bob) = (server.user("alice").await, server.user("bob").await);
         let rooms = [alice.creates_room(json!({})).await, alice.creates_room(json!({})).await, bob.creates_room(json!({})).await];

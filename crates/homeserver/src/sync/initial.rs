@@ -59,6 +59,13 @@ impl Shape for Initial {
         let room = rooms::find_by_key(&look.home, member.room).await?;
         let viewer = look.viewer(member);
         let format = look.ask.filter.format;
+        if matches!(entry, Entry::Leave(_)) && was_never_in(look, &room, &viewer).await? {
+            initial_sync::write_room_id(out, room.room_id.as_str());
+            out.push_str(r#","membership":"#);
+            write::text(out, &member.membership);
+            out.push('}');
+            return Ok(());
+        }
         if !matches!(entry, Entry::Invite(_)) {
             let wanted = Wanted { limit: look.ask.filter.timeline_limit(), format, upto: look.upto.pos };
             initial_sync::write(&look.home, &look.who, out, (&room, &viewer), wanted).await?;
@@ -92,6 +99,15 @@ impl Shape for Initial {
             out.push(']');
         }
         out.push('}');
+    }
+}
+
+/// Whether nothing of a room that is left may be read: an invite was declined or taken back, or somebody was
+/// banned in advance.
+async fn was_never_in(look: &Look, room: &Room, viewer: &Viewer) -> Answer<bool> {
+    match viewer.reach(&look.home, room).await {
+        Err(refusal) if refusal.errcode == "M_FORBIDDEN" => Ok(true),
+        reach => reach.map(|_| false),
     }
 }
 
