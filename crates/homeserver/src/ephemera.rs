@@ -14,6 +14,10 @@ use crate::presence::Presence;
 /// Users who are shown as typing in one room at once.
 pub const TYPING_USERS_MAX: usize = 100;
 
+/// Rooms in which nobody types any more that are remembered for those who have not heard of it yet. Of
+/// a room that is forgotten, who was away for so long learns when it next has something to tell.
+const QUIET_ROOMS_MAX: usize = 4_096;
+
 /// Typing and presence.
 pub struct Ephemera(RwLock<Inside>);
 
@@ -25,6 +29,10 @@ struct Inside {
     typing: HashMap<i64, Typing>,
     /// Rooms by the serial of their last change.
     typing_by_serial: BTreeMap<u64, i64>,
+    /// Those of them where nobody types any more.
+    quiet_by_serial: BTreeMap<u64, i64>,
+    /// Of rooms that changed last at this serial or before, some are forgotten.
+    forgotten: u64,
     presence: HashMap<OwnedUserId, Known>,
     /// Users by the serial of their last change.
     presence_by_serial: BTreeMap<u64, OwnedUserId>,
@@ -51,6 +59,8 @@ impl Ephemera {
             started,
             typing: HashMap::new(),
             typing_by_serial: BTreeMap::new(),
+            quiet_by_serial: BTreeMap::new(),
+            forgotten: 0,
             presence: HashMap::new(),
             presence_by_serial: BTreeMap::new(),
         }))
@@ -71,6 +81,9 @@ impl Ephemera {
     /// who types has changed.
     pub fn set_typing(&self, room: i64, user: &UserId, until_ms: Option<i64>) -> bool {
         let mut inside = self.0.write();
+        if until_ms.is_none() && !inside.typing.contains_key(&room) {
+            return false;
+        }
         let typing = inside.typing.entry(room).or_default();
         let full = typing.until_ms.len() >= TYPING_USERS_MAX && !typing.until_ms.contains_key(user);
         let changed = match until_ms {
@@ -86,7 +99,8 @@ impl Ephemera {
 
     /// Lets those stop typing whose time is over. Answers the rooms where that changed who types.
     pub fn stop_typing(&self, now_ms: i64) -> Vec<i64> {
-        if !self.0.read().typing.values().any(|typing| !typing.until_ms.is_empty()) {
+        let nobody_types = |inside: &Inside| inside.typing.len() == inside.quiet_by_serial.len();
+        if nobody_types(&self.0.read()) {
             return Vec::new();
         }
         let mut inside = self.0.write();
@@ -105,7 +119,12 @@ impl Ephemera {
     /// Who types in `room`, if that changed after the serial `since`; with 0, if anybody types.
     pub fn typing(&self, room: i64, since: u64) -> Option<Vec<OwnedUserId>> {
         let inside = self.0.read();
-        let typing = inside.typing.get(&room).filter(|typing| typing.serial > since)?;
+        let Some(typing) = inside.typing.get(&room) else {
+            return (1..inside.forgotten).contains(&since).then(Vec::new);
+        };
+        if typing.serial <= since {
+            return None;
+        }
         let nothing_new = since == 0 && typing.until_ms.is_empty();
         (!nothing_new).then(|| typing.until_ms.keys().cloned().collect())
     }
@@ -193,6 +212,52 @@ impl Inside {
             let before = std::mem::replace(&mut typing.serial, serial);
             self.typing_by_serial.remove(&before);
             self.typing_by_serial.insert(serial, room);
+            self.quiet_by_serial.remove(&before);
+            if typing.until_ms.is_empty() {
+                self.quiet_by_serial.insert(serial, room);
+            }
         }
+        while self.quiet_by_serial.len() > QUIET_ROOMS_MAX
+            && let Some((serial, room)) = self.quiet_by_serial.pop_first()
+        {
+            self.typing.remove(&room);
+            self.typing_by_serial.remove(&serial);
+            self.forgotten = self.forgotten.max(serial);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::user_id;
+
+    use super::*;
+
+    #[test]
+    fn rooms_where_nobody_types_any_more_are_forgotten_in_the_end() {
+        let (ephemera, alice) = (Ephemera::new(1), user_id!("@alice:a"));
+        let rooms = i64::try_from(2 * QUIET_ROOMS_MAX).expect("a small number");
+        ephemera.set_typing(0, alice, Some(i64::MAX));
+        let seen = ephemera.serial();
+        for room in 1..=rooms {
+            ephemera.set_typing(room, alice, None);
+            ephemera.set_typing(room, alice, Some(10));
+        }
+        assert_eq!(ephemera.stop_typing(10).len(), 2 * QUIET_ROOMS_MAX);
+        let inside = ephemera.0.read();
+        assert_eq!(inside.typing.len(), QUIET_ROOMS_MAX + 1, "and the room where somebody types");
+        assert_eq!(inside.typing_by_serial.len(), inside.typing.len());
+        drop(inside);
+        assert_eq!(ephemera.typing_changed_after(seen).len(), QUIET_ROOMS_MAX);
+        assert!((0..=rooms).all(|room| room == 0 || ephemera.typing(room, seen) == Some(Vec::new())));
+        assert!((0..=rooms).all(|room| ephemera.typing(room, ephemera.serial()).is_none()));
+        assert_eq!(ephemera.typing(0, 0), Some(vec![alice.to_owned()]), "who types is not forgotten");
+    }
+
+    #[test]
+    fn nobody_is_remembered_who_never_typed() {
+        let ephemera = Ephemera::new(1);
+        assert!((0..10).all(|room| !ephemera.set_typing(room, user_id!("@alice:a"), None)));
+        assert!(ephemera.0.read().typing.is_empty());
     }
 }
