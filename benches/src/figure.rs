@@ -68,6 +68,25 @@ impl<'a> Measure<'a> {
     }
 }
 
+impl Figure {
+    /// What was measured in another way. It took as long as `latencies` say together.
+    pub(crate) fn of(
+        name: impl Into<String>,
+        operations: usize,
+        cpu: Duration,
+        latencies: Vec<Duration>,
+        resident_kb: u64,
+    ) -> Self {
+        let wall = latencies.iter().sum();
+        Figure { name: name.into(), operations, cpu, wall, latencies, resident_kb }
+    }
+
+    /// It took so long from begin to end.
+    pub(crate) fn in_all(self, wall: Duration) -> Self {
+        Figure { wall, ..self }
+    }
+}
+
 impl fmt::Display for Figure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut sorted = self.latencies.clone();
@@ -77,9 +96,12 @@ impl fmt::Display for Figure {
             sorted.get(index).map_or("–".to_owned(), |time| format!("{:.2}", time.as_secs_f64() * 1e3))
         };
         let each = self.cpu.as_secs_f64() * 1e6 / self.operations.max(1) as f64;
-        let rate = self.operations as f64 / self.wall.as_secs_f64();
+        let rate = match self.wall.as_secs_f64() {
+            0.0 => "–".to_owned(),
+            seconds => format!("{:.0}", self.operations as f64 / seconds),
+        };
         let resident = self.resident_kb as f64 / 1024.0;
         let (name, n) = (&self.name, self.operations);
-        write!(out, "| {name} | {n} | {each:.0} | {} | {} | {rate:.0} | {resident:.1} |", at(50), at(95))
+        write!(out, "| {name} | {n} | {each:.0} | {} | {} | {rate} | {resident:.1} |", at(50), at(95))
     }
 }

@@ -4,6 +4,7 @@
 //! every answer, and prints a line for each scenario: server CPU per operation (user and system time
 //! of the server's process), latency, throughput, resident memory.
 
+mod archive;
 mod crowd;
 mod figure;
 mod growth;
@@ -42,6 +43,9 @@ struct Arguments {
     /// How long `soak` takes, which runs only if it is named.
     #[arg(long, default_value_t = 10)]
     minutes: u64,
+    /// How many events `archive` writes, which runs only if it is named.
+    #[arg(long, default_value_t = 1_000_000)]
+    events: usize,
     /// Which scenarios, by the beginning of their names; all if none is named.
     scenarios: Vec<String>,
 }
@@ -63,6 +67,10 @@ async fn run(arguments: Arguments) -> Outcome<()> {
         return server.stop().await;
     }
     println!("{}", Figure::HEAD);
+    if arguments.scenarios == ["archive"] {
+        archive::archive(&server, arguments.events).await?.iter().for_each(|figure| println!("{figure}"));
+        return server.stop().await;
+    }
     for (name, scenario) in scenarios::all() {
         let wanted = &arguments.scenarios;
         if wanted.is_empty() || wanted.iter().any(|wanted| name.starts_with(wanted)) {
