@@ -70,7 +70,7 @@ async fn show(State((kept, home)): State<(PrometheusHandle, Home)>) -> Shown {
 /// Notes what is not counted as it happens, but can be seen.
 fn look_at(home: &Home) {
     metrics::gauge!("hearth_syncs_waiting").set(home.bell.listeners() as f64);
-    for (cache, bytes) in [("events", home.rooms.events.weight()), ("state", home.rooms.nodes.weight())] {
+    for (cache, bytes) in home.cached_bytes() {
         metrics::gauge!("hearth_cache_bytes", "cache" => cache).set(bytes as f64);
     }
 }

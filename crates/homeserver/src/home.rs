@@ -115,6 +115,18 @@ impl Home {
         }))
     }
 
+    /// What is kept in memory of the database, by kind, in bytes; together at most what
+    /// [`config::Memory`](crate::config::Memory) allows.
+    pub fn cached_bytes(&self) -> Vec<(&'static str, u64)> {
+        let others = [
+            ("unread", self.unread.weight()),
+            ("told", self.told.weight()),
+            ("settings", self.settings.weight()),
+            ("filters", self.filters.weight()),
+        ];
+        self.rooms.weights().into_iter().chain(others).collect()
+    }
+
     /// The name of this server.
     pub fn server_name(&self) -> &ServerName {
         &self.config.server_name

@@ -100,6 +100,11 @@ impl Memory {
         }
     }
 
+    /// Bytes that it takes.
+    pub(crate) fn weight(&self) -> u64 {
+        self.known.weight()
+    }
+
     /// Notes that account data of `user` has changed. Called on the writer, before anybody can see it.
     pub fn changed(&self, user: &UserId) {
         let mut changes = self.changes.lock();

@@ -23,7 +23,13 @@ use serde_json::{Value, value::RawValue};
 use sha2::{Digest, Sha256};
 
 pub use self::verify::required_signers;
-use crate::{Refused, canonical, power_levels::Levels, redaction, signing_key::SigningKey};
+use crate::{
+    Refused, canonical,
+    power_levels::Levels,
+    redaction,
+    signing_key::SigningKey,
+    weight::{self, allocated},
+};
 
 /// The largest PDU, in canonical bytes with its hashes and signatures.
 pub const PDU_BYTES_MAX: usize = 65_536;
@@ -36,6 +42,11 @@ pub const AUTH_EVENTS_MAX: usize = 10;
 
 /// The greatest depth: the greatest number of canonical JSON.
 pub const DEPTH_MAX: u64 = (1 << 53) - 1;
+
+/// What a buffer takes beside its bytes once it is shared.
+const SHARED_BYTES: usize = 32;
+/// How much more memory power levels take than their text, once they are read.
+const LEVELS_FACTOR: usize = 4;
 
 /// An event that somebody on this server wants to happen.
 #[derive(Debug, Clone)]
@@ -200,6 +211,27 @@ impl Event {
     pub fn with_rejected(mut self, rejected: bool) -> Self {
         self.rejected = rejected;
         self
+    }
+
+    /// About how many bytes it takes in memory behind an `Arc`, for a cache's budget.
+    pub fn weight(&self) -> usize {
+        let ids = |ids: &Vec<OwnedEventId>| {
+            let texts = ids.iter().map(|id| allocated(id.as_str().len())).sum::<usize>();
+            weight::list::<OwnedEventId>(ids.capacity()) + texts
+        };
+        let texts = [self.event_id.as_str(), self.room_id.as_str(), self.sender.as_str(), &self.event_type];
+        let texts = texts.into_iter().map(|text| allocated(text.len())).sum::<usize>();
+        let state_key = self.state_key.as_ref().map_or(0, |key| allocated(key.capacity()));
+        let redacts = self.redacts.as_ref().map_or(0, |id| allocated(id.as_str().len()));
+        let levels =
+            if *self.event_type == *"m.room.power_levels" { LEVELS_FACTOR * self.content_bytes() } else { 0 };
+        let lists = ids(&self.prev_events) + ids(&self.auth_events);
+        let json = allocated(self.json.len()) + SHARED_BYTES;
+        weight::shared::<Self>() + texts + state_key + redacts + lists + json + levels
+    }
+
+    fn content_bytes(&self) -> usize {
+        self.content.1 - self.content.0
     }
 
     /// The event id.

@@ -9,7 +9,8 @@
 //! [`event`] makes, verifies and parses events; [`authorization`] says whether an event may happen in a
 //! state; [`resolution`] which state wins; [`state_tree`] how a state is kept; [`redaction`] what remains of a redacted event;
 //! [`visibility`] who may see an event; [`format`](mod@format) what a client gets of it; [`push`] whom it
-//! notifies; [`filter`] which events a client wants, and [`event_fields`] what of them.
+//! notifies; [`filter`] which events a client wants, and [`event_fields`] what of them;
+//! [`weight`] what things take in memory.
 
 pub mod authorization;
 pub mod canonical;
@@ -27,5 +28,6 @@ pub mod signing_key;
 pub mod state_tree;
 pub mod versions;
 pub mod visibility;
+pub mod weight;
 
 pub use refused::Refused;

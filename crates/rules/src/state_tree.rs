@@ -18,6 +18,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use ruma::{EventId, OwnedEventId};
 
+use crate::weight::{self, allocated};
+
 /// Bytes of a node's name that tell when it was made.
 const ERA_BYTES: usize = 5;
 
@@ -154,6 +156,7 @@ impl Node {
                     let event_id = EventId::parse(take_text(&mut rest)?).ok()?;
                     entries.push(Entry { event_type, state_key, event_id });
                 }
+                entries.shrink_to_fit();
                 Some(Node::Leaf(entries))
             }
             TAG_BRANCH => {
@@ -173,12 +176,15 @@ impl Node {
         }
     }
 
-    /// Roughly how many bytes the node takes in memory, for a cache's budget.
+    /// About how many bytes it takes in memory behind an `Arc`, for a cache's budget.
     pub fn weight(&self) -> usize {
-        match self {
-            Node::Leaf(entries) => 64 + entries.iter().map(|e| 96 + e.state_key.len()).sum::<usize>(),
-            Node::Branch(_) => 64 + 16 * size_of::<Option<Root>>(),
-        }
+        let Node::Leaf(entries) = self else { return weight::shared::<Self>() };
+        let texts = |entry: &Entry| {
+            let texts = [&*entry.event_type, &*entry.state_key, entry.event_id.as_str()];
+            texts.into_iter().map(|text| allocated(text.len())).sum::<usize>()
+        };
+        let texts = entries.iter().map(texts).sum::<usize>();
+        weight::shared::<Self>() + weight::list::<Entry>(entries.capacity()) + texts
     }
 }
 

@@ -444,7 +444,7 @@ fn begun(
     // Its members are among them.
     let concerned = effects::concerned(&home, &effects);
     let users = concerned.clone();
-    batch.then(move |at| match Room::new(at.at(key), room_id, version, &home_then.rooms.tails) {
+    batch.then(move |at| match Room::new(at.at(key), room_id, version, &home_then.rooms.weights) {
         Ok(room) => {
             let room = home_then.rooms.insert(room);
             effects::happened(&home_then, &room, (effects, &users), at);

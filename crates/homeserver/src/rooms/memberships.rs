@@ -4,6 +4,7 @@ use std::{ops::Deref, sync::Arc};
 
 use parking_lot::Mutex;
 use quick_cache::{Weighter, sync::Cache};
+use rules::weight::{self, allocated};
 use ruma::{OwnedUserId, RoomId, UserId};
 use store::members::Member;
 
@@ -14,8 +15,11 @@ use crate::{
 };
 
 /// What memberships, and the keys of joined rooms alone, may take, in hundredths of all caches.
-const PERCENT: u64 = 16;
+const PERCENT: u64 = 14;
 const JOINED_PERCENT: u64 = 4;
+
+/// What a list takes in a cache beside what is in it.
+const KEPT_BYTES: usize = 256;
 
 /// Where users stand in all their rooms.
 pub struct Memberships {
@@ -76,13 +80,22 @@ struct ByBytes;
 
 impl Weighter<OwnedUserId, Arc<Standings>> for ByBytes {
     fn weight(&self, _: &OwnedUserId, members: &Arc<Standings>) -> u64 {
-        100 + 300 * members.len() as u64
+        let places = weight::list::<Member>(members.members.capacity()) + weight::list::<u32>(members.len());
+        (KEPT_BYTES + places + members.iter().map(texts).sum::<usize>()) as u64
     }
+}
+
+/// What the texts of a membership take.
+fn texts(member: &Member) -> usize {
+    let Member { user_id, membership, event_id, sender, display_name, avatar_url, .. } = member;
+    let texts = [Some(user_id), Some(membership), Some(event_id), Some(sender)];
+    let texts = texts.into_iter().chain([display_name.as_ref(), avatar_url.as_ref()]).flatten();
+    texts.map(|text| allocated(text.capacity())).sum()
 }
 
 impl Weighter<OwnedUserId, Arc<Vec<i64>>> for ByBytes {
     fn weight(&self, _: &OwnedUserId, rooms: &Arc<Vec<i64>>) -> u64 {
-        100 + 8 * rooms.len() as u64
+        (KEPT_BYTES + weight::list::<i64>(rooms.capacity())) as u64
     }
 }
 
@@ -93,6 +106,10 @@ impl Memberships {
             joined: Cache::with_weighter(4_096, budget.share(JOINED_PERCENT), ByBytes),
             changes: Mutex::new(0),
         }
+    }
+
+    pub(super) fn weight(&self) -> u64 {
+        self.of_user.weight() + self.joined.weight()
     }
 
     /// Notes that where `user` stands somewhere has changed.

@@ -6,7 +6,10 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use dashmap::DashMap;
@@ -29,6 +32,7 @@ use crate::{
         TimelineEvent,
         create::Births,
         delayed_events::Delays,
+        here::Here,
         memberships::Memberships,
         summary::Summaries,
         tail::{Tail, Weight},
@@ -37,16 +41,24 @@ use crate::{
     },
 };
 
-/// What events, state nodes and the newest events of rooms may take, in hundredths of all caches.
-const EVENTS_PERCENT: u64 = 28;
+/// What events, state nodes, the newest events of rooms and the users in them may take, in hundredths of
+/// all caches.
+const EVENTS_PERCENT: u64 = 26;
 const NODES_PERCENT: u64 = 16;
-const TAILS_PERCENT: u64 = 12;
+const TAILS_PERCENT: u64 = 10;
+const HERE_PERCENT: u64 = 8;
+
+/// What a cache takes for each thing that it keeps, and for some that it kept.
+const KEPT_BYTES: usize = 128;
 
 /// States whose history visibility is remembered.
 const VISIBILITIES_MAX: usize = 65_536;
 
 /// Changes of all rooms that are kept in the order in which they happened.
 const LATEST_CHANGES_MAX: usize = 4_096;
+
+/// Rooms of which it is remembered when something last happened; half of these at least.
+const CHANGED_ROOMS_MAX: usize = 131_072;
 
 /// Rooms that may stay in memory while nobody uses them.
 const IDLE_ROOMS_MAX: usize = 4_096;
@@ -57,12 +69,13 @@ pub struct Memory {
     by_key: DashMap<i64, Arc<Room>>,
     /// Held while a room is brought in, so that it comes in once.
     loading: tokio::sync::Mutex<()>,
-    /// When something last happened in each room, since the server started.
+    /// When something last happened in each room, if that was after `known_since`.
     last_change: DashMap<i64, i64>,
     /// What happened last, in the order of positions.
     latest: RwLock<Latest>,
-    /// The position at which the server started: what is in memory says nothing of before.
-    started: i64,
+    /// The position at which the server started, or up to which rooms were forgotten: what is in memory
+    /// says nothing of before.
+    known_since: AtomicI64,
     /// The rooms of users, as the store has them.
     pub memberships: Memberships,
     /// When the last room was created.
@@ -83,8 +96,27 @@ pub struct Memory {
     pub(super) unsettled: Arc<Unsettled>,
     /// The history visibility in states.
     pub visibilities: Cache<Root, HistoryVisibility>,
-    /// What the newest events of all rooms take.
-    pub(super) tails: Arc<Weight>,
+    /// What rooms take.
+    pub(super) weights: Weights,
+}
+
+/// What all rooms in memory take.
+pub(super) struct Weights {
+    /// Their newest events.
+    tails: Arc<Weight>,
+    /// The users of this server in them.
+    here: Arc<Weight>,
+}
+
+impl Weights {
+    fn of(budget: &config::Memory) -> Self {
+        let weight = |percent| Weight::new(budget.share(percent));
+        Weights { tails: weight(TAILS_PERCENT), here: weight(HERE_PERCENT) }
+    }
+
+    fn are_too_much(&self) -> bool {
+        self.tails.is_too_much() || self.here.is_too_much()
+    }
 }
 
 /// Weighs what is cached, in bytes.
@@ -93,13 +125,13 @@ pub struct ByBytes;
 
 impl Weighter<OwnedEventId, Arc<Event>> for ByBytes {
     fn weight(&self, _: &OwnedEventId, event: &Arc<Event>) -> u64 {
-        event.json().len() as u64 + 600
+        (event.weight() + KEPT_BYTES) as u64
     }
 }
 
 impl Weighter<Root, Arc<Node>> for ByBytes {
     fn weight(&self, _: &Root, node: &Arc<Node>) -> u64 {
-        node.weight() as u64
+        (node.weight() + KEPT_BYTES) as u64
     }
 }
 
@@ -121,7 +153,7 @@ impl Memory {
             loading: tokio::sync::Mutex::new(()),
             last_change: DashMap::new(),
             latest: RwLock::new(Latest { since: started, changes: VecDeque::new() }),
-            started,
+            known_since: AtomicI64::new(started),
             memberships: Memberships::new(budget),
             births: Births::default(),
             summaries: Summaries::new(budget),
@@ -132,13 +164,28 @@ impl Memory {
             nodes: Cache::with_weighter(16_384, budget.share(NODES_PERCENT), ByBytes),
             unsettled: Arc::default(),
             visibilities: Cache::new(VISIBILITIES_MAX),
-            tails: Weight::new(budget.share(TAILS_PERCENT)),
+            weights: Weights::of(budget),
         }
+    }
+
+    /// Bytes that each kind of thing takes here.
+    pub(crate) fn weights(&self) -> [(&'static str, u64); 6] {
+        [
+            ("events", self.events.weight()),
+            ("state", self.nodes.weight()),
+            ("timelines", self.weights.tails.bytes()),
+            ("users_in_rooms", self.weights.here.bytes()),
+            ("memberships", self.memberships.weight()),
+            ("summaries", self.summaries.weight()),
+        ]
     }
 
     /// Notes that something happened in a room. Called on the writer, before `pos` is published.
     pub fn changed(&self, room: i64, pos: i64) {
         self.last_change.insert(room, pos);
+        if self.last_change.len() > CHANGED_ROOMS_MAX {
+            self.forget_changes();
+        }
         let mut latest = self.latest.write();
         latest.changes.push_back((pos, room));
         if latest.changes.len() > LATEST_CHANGES_MAX
@@ -169,14 +216,22 @@ impl Memory {
         Some(rooms)
     }
 
-    /// The position at which the server started.
-    pub fn started(&self) -> i64 {
-        self.started
+    /// Those of `rooms` in which something happened after `since`, if that is remembered.
+    pub fn of_those_changed_after(&self, since: i64, rooms: impl Iterator<Item = i64>) -> Option<Vec<i64>> {
+        let changed = |room: &i64| self.last_change.get(room).is_some_and(|last| *last > since);
+        let rooms = rooms.filter(changed).collect();
+        // Looked at last: rooms are forgotten only after this number says so.
+        (since >= self.known_since.load(Ordering::SeqCst)).then_some(rooms)
     }
 
-    /// The position of what last happened in a room, if that was since the server started.
-    pub fn last_change(&self, room: i64) -> Option<i64> {
-        self.last_change.get(&room).map(|pos| *pos)
+    /// Forgets the half of the rooms where nothing happened for longest. Only on the writer.
+    fn forget_changes(&self) {
+        let mut changes: Vec<i64> = self.last_change.iter().map(|change| *change).collect();
+        let half = changes.len() / 2;
+        let (_, oldest_kept, _) = changes.select_nth_unstable(half);
+        let forgotten = *oldest_kept - 1;
+        self.known_since.fetch_max(forgotten, Ordering::SeqCst);
+        self.last_change.retain(|_, pos| *pos > forgotten);
     }
 
     /// How many redactions there were: to be asked before an event is read, for [`Memory::keep`].
@@ -208,13 +263,17 @@ impl Memory {
 
     /// Lets go of rooms that nobody uses, once there are too many or they keep too much. Only while `loading` is held.
     fn make_room(&self) {
-        if self.by_id.len() < IDLE_ROOMS_MAX && !self.tails.is_too_much() {
+        let too_many = self.by_id.len() >= IDLE_ROOMS_MAX;
+        if !too_many && !self.weights.are_too_much() {
             return;
         }
         // Two references are the maps' own; a third belongs to somebody at work.
         let idle = self.by_id.iter().filter(|room| Arc::strong_count(room) <= 2);
         let idle: Vec<_> = idle.take(IDLE_ROOMS_MAX / 4).map(|room| room.room_id.clone()).collect();
         for room_id in idle {
+            if !too_many && !self.weights.are_too_much() {
+                return;
+            }
             let gone = self.by_id.remove_if(&room_id, |_, room| Arc::strong_count(room) <= 2);
             if let Some((_, room)) = gone {
                 // Whoever found it by its key in the meantime keeps it in use.
@@ -240,7 +299,7 @@ pub struct Room {
     pub(super) newest: Arc<tokio::sync::Mutex<Newest>>,
     /// Its newest events.
     pub(crate) tail: Tail,
-    joined_here: Mutex<HashSet<OwnedUserId>>,
+    joined_here: Here,
 }
 
 /// The head as far as events were handed to the writer.
@@ -286,7 +345,7 @@ impl Room {
         key: i64,
         room_id: OwnedRoomId,
         version: RoomVersionId,
-        tails: &Arc<Weight>,
+        weights: &Weights,
     ) -> Answer<Self> {
         Ok(Room {
             rules: rules::versions::rules(&version)?,
@@ -294,8 +353,8 @@ impl Room {
             room_id,
             version,
             newest: Arc::default(),
-            tail: Tail::new(tails.clone()),
-            joined_here: Mutex::default(),
+            tail: Tail::new(weights.tails.clone()),
+            joined_here: Here::new(weights.here.clone()),
         })
     }
 
@@ -310,22 +369,17 @@ impl Room {
 
     /// Notes whether a user of this server is joined.
     pub(super) fn set_joined_here(&self, user: &UserId, joined: bool) {
-        let mut here = self.joined_here.lock();
-        if joined {
-            here.insert(user.to_owned());
-        } else {
-            here.remove(user);
-        }
+        self.joined_here.set(user, joined);
     }
 
     /// The users of this server who are joined.
     pub fn joined_here(&self) -> Vec<OwnedUserId> {
-        self.joined_here.lock().iter().cloned().collect()
+        self.with_joined_here(|joined| joined.iter().cloned().collect())
     }
 
     /// Calls `f` with the users of this server who are joined, under a lock: `f` must be short.
     pub fn with_joined_here<T>(&self, f: impl FnOnce(&HashSet<OwnedUserId>) -> T) -> T {
-        f(&self.joined_here.lock())
+        self.joined_here.with(f)
     }
 }
 
@@ -362,10 +416,12 @@ async fn bring_in(home: &Home, stored: Option<StoredRoom>) -> Answer<Arc<Room>> 
     let damaged = |_| Refusal::broken(format!("the room {} is stored with a malformed id", stored.room_id));
     let room_id = RoomId::parse(&*stored.room_id).map_err(damaged)?;
     let version = RoomVersionId::try_from(&*stored.version).map_err(damaged)?;
-    let room = Room::new(stored.room, room_id, version, &home.rooms.tails)?;
+    let room = Room::new(stored.room, room_id, version, &home.rooms.weights)?;
     let joined = store::members::users(&home.db, stored.room, "join").await?;
     let joined = joined.into_iter().filter_map(|user| OwnedUserId::try_from(user).ok());
-    *room.joined_here.lock() = joined.filter(|user| user.server_name() == home.server_name()).collect();
+    joined
+        .filter(|user| user.server_name() == home.server_name())
+        .for_each(|user| room.set_joined_here(&user, true));
     home.rooms.make_room();
     Ok(home.rooms.insert(room))
 }
@@ -400,7 +456,8 @@ mod tests {
 
     fn room(key: i64) -> Room {
         let room_id = RoomId::parse(format!("!{key}:hearth.test")).expect("a room id");
-        Room::new(key, room_id, RoomVersionId::V11, &Weight::new(1)).expect("a supported version")
+        Room::new(key, room_id, RoomVersionId::V11, &Weights::of(&config::Memory::default()))
+            .expect("a supported version")
     }
 
     #[test]
@@ -417,6 +474,42 @@ mod tests {
             let found = memory.by_id.get(&room.room_id).map(|found| Arc::ptr_eq(&found, &room));
             assert_eq!(found, Some(true), "{} is in use", room.room_id);
         }
+    }
+
+    #[test]
+    fn rooms_of_many_users_make_room_sooner() {
+        let budget = config::Memory { caches_mb: 16 };
+        let memory = Memory::new(0, &budget);
+        let filled = |key: i64| {
+            let room_id = RoomId::parse(format!("!{key}:hearth.test")).expect("a room id");
+            let room = Room::new(key, room_id, RoomVersionId::V11, &memory.weights).expect("a version");
+            let user = |n: i64| UserId::parse(format!("@user{n}:hearth.test")).expect("a user id");
+            (0..1_000).for_each(|n| room.set_joined_here(&user(n), true));
+            memory.insert(room)
+        };
+        let in_use = filled(0);
+        for key in 1..100 {
+            memory.make_room();
+            filled(key);
+        }
+        assert!(memory.weights.here.bytes() < budget.share(HERE_PERCENT) + 100_000);
+        assert!((3..50).contains(&memory.by_id.len()), "{} are left", memory.by_id.len());
+        assert!(memory.by_id.contains_key(&in_use.room_id));
+    }
+
+    #[test]
+    fn what_is_forgotten_of_rooms_is_not_taken_for_nothing() {
+        let memory = Memory::new(10, &config::Memory::default());
+        let rooms = i64::try_from(CHANGED_ROOMS_MAX).expect("a small number");
+        for room in 0..=rooms {
+            memory.changed(room, 11 + room);
+        }
+        assert!(memory.last_change.len() <= CHANGED_ROOMS_MAX / 2 + 1);
+        let changed = |since| memory.of_those_changed_after(since, [0, rooms / 4, rooms].into_iter());
+        assert_eq!(changed(9), None, "that was before the start");
+        assert_eq!(changed(11), None, "that was forgotten");
+        assert_eq!(changed(11 + rooms / 2), Some(vec![rooms]));
+        assert_eq!(changed(11 + rooms), Some(vec![]));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod create;
 pub mod delayed_events;
 mod effects;
 mod erased;
+mod here;
 pub mod initial_sync;
 mod intent;
 pub mod membership;

@@ -80,6 +80,10 @@ impl Summaries {
     pub(super) fn new(budget: &config::Memory) -> Self {
         Summaries(Cache::with_weighter(8_192, budget.share(PERCENT), ByBytes))
     }
+
+    pub(super) fn weight(&self) -> u64 {
+        self.0.weight()
+    }
 }
 
 /// What `listed` tells about itself.
@@ -107,7 +111,7 @@ pub(crate) async fn open(home: &Home, listed: &Listed) -> Answer<(Room, Root)> {
     let damaged = |_| Refusal::broken(format!("the room {} is stored with a malformed id", listed.room_id));
     let room_id = RoomId::parse(&*listed.room_id).map_err(damaged)?;
     let version = RoomVersionId::try_from(&*listed.version).map_err(damaged)?;
-    let room = Room::new(listed.room, room_id, version, &home.rooms.tails)?;
+    let room = Room::new(listed.room, room_id, version, &home.rooms.weights)?;
     let root = match listed.state_root.as_deref().and_then(Root::from_bytes) {
         Some(root) => root,
         None => memory::read_head(home, &room).await?.root,

@@ -12,7 +12,7 @@ use std::{
 };
 
 use parking_lot::RwLock;
-use rules::{event::Event, state_tree::Root};
+use rules::{event::Event, state_tree::Root, weight};
 use ruma::EventId;
 
 use super::TimelineEvent;
@@ -23,10 +23,10 @@ const EVENTS_MAX: usize = 64;
 /// Events that a room keeps while all together keep too much.
 const EVENTS_MIN: usize = 8;
 
-/// What an event takes beside its text, about.
-const EVENT_BYTES: u64 = 600;
+/// What the ids beside an event take, about.
+const IDS_BYTES: usize = 128;
 
-/// What all tails of a server take.
+/// What all things of one kind take, of those that rooms keep: all tails, say.
 #[derive(Debug)]
 pub(super) struct Weight {
     bytes: AtomicU64,
@@ -38,7 +38,20 @@ impl Weight {
         Arc::new(Weight { bytes: AtomicU64::new(0), bytes_max })
     }
 
-    /// Whether the tails take more than they may.
+    /// What they take, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
+    pub(super) fn add(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Relaxed);
+    }
+
+    pub(super) fn take(&self, bytes: u64) {
+        self.bytes.fetch_sub(bytes, Relaxed);
+    }
+
+    /// Whether they take more than they may.
     pub(super) fn is_too_much(&self) -> bool {
         self.bytes.load(Relaxed) > self.bytes_max
     }
@@ -96,13 +109,13 @@ impl Tail {
     pub(super) fn push(&self, event: Arc<TimelineEvent>) {
         let mut tail = self.newest.write();
         tail.since.get_or_insert(event.pos - 1);
-        self.weight.bytes.fetch_add(bytes(&event), Relaxed);
+        self.weight.add(bytes(&event));
         tail.events.push_back(event);
         let events_max = if self.weight.is_too_much() { EVENTS_MIN } else { EVENTS_MAX };
         while tail.events.len() > events_max
             && let Some(oldest) = tail.events.pop_front()
         {
-            self.weight.bytes.fetch_sub(bytes(&oldest), Relaxed);
+            self.weight.take(bytes(&oldest));
             tail.since = Some(oldest.pos);
         }
     }
@@ -128,8 +141,8 @@ impl Tail {
         };
         let mut changed = TimelineEvent::clone(event);
         how(&mut changed);
-        self.weight.bytes.fetch_add(bytes(&changed), Relaxed);
-        self.weight.bytes.fetch_sub(bytes(event), Relaxed);
+        self.weight.add(bytes(&changed));
+        self.weight.take(bytes(event));
         *event = Arc::new(changed);
     }
 }
@@ -137,13 +150,14 @@ impl Tail {
 impl Drop for Tail {
     fn drop(&mut self) {
         let bytes = self.newest.get_mut().events.iter().map(|event| bytes(event)).sum();
-        self.weight.bytes.fetch_sub(bytes, Relaxed);
+        self.weight.take(bytes);
     }
 }
 
 /// What an event takes: as it is stored, and as clients get it.
 fn bytes(event: &TimelineEvent) -> u64 {
-    EVENT_BYTES + 2 * event.event.json().len() as u64
+    let written = weight::allocated(event.event.json().len());
+    (weight::shared::<TimelineEvent>() + IDS_BYTES + event.event.weight() + written) as u64
 }
 
 #[cfg(test)]
@@ -190,11 +204,11 @@ mod tests {
     fn nothing_is_weighed_that_is_gone() {
         let weight = Weight::new(u64::MAX);
         let (one, other) = (filled(&weight), filled(&weight));
-        let both = weight.bytes.load(Relaxed);
+        let both = weight.bytes();
         one.mark(event(90).event.event_id());
         drop(one);
-        assert_eq!(weight.bytes.load(Relaxed), both / 2);
+        assert_eq!(weight.bytes(), both / 2);
         drop(other);
-        assert_eq!(weight.bytes.load(Relaxed), 0);
+        assert_eq!(weight.bytes(), 0);
     }
 }

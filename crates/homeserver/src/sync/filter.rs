@@ -71,6 +71,11 @@ impl Memory {
         Memory(Cache::with_weighter(1_024, budget.share(PERCENT), ByBytes))
     }
 
+    /// Bytes that it takes.
+    pub(crate) fn weight(&self) -> u64 {
+        self.0.weight()
+    }
+
     /// The filter that is written so.
     fn of_json(&self, json: &str) -> Answer<Arc<Filter>> {
         let key = blake3::hash(json.as_bytes());

@@ -95,12 +95,12 @@ pub(crate) async fn rooms_changed(
     since: i64,
 ) -> Answer<Vec<i64>> {
     let memory: &rooms::Memory = &home.rooms;
-    if since < memory.started() {
-        return Ok(store::rooms::changed(&home.db, user.as_str(), since).await?);
-    }
     if let Some(changed) = memory.changed_after(since, standings.len().max(8)) {
         return Ok(changed);
     }
-    let last_change = |room: i64| memory.last_change(room).is_some_and(|last| last > since);
-    Ok(standings.iter().map(|member| member.room).filter(|room| last_change(*room)).collect())
+    let rooms = standings.iter().map(|member| member.room);
+    match memory.of_those_changed_after(since, rooms) {
+        Some(changed) => Ok(changed),
+        None => Ok(store::rooms::changed(&home.db, user.as_str(), since).await?),
+    }
 }

@@ -79,6 +79,11 @@ impl Memory {
             adding: Mutex::new(()),
         }
     }
+
+    /// Bytes that it takes.
+    pub(crate) fn weight(&self) -> u64 {
+        self.rooms.weight()
+    }
 }
 
 /// One answer to a device, under construction.

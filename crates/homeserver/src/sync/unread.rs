@@ -40,7 +40,7 @@ const EVENTS_MAX: usize = 1_000;
 const PAGES: [usize; 2] = [10, 100];
 
 /// What counts may take, in hundredths of all caches.
-const PERCENT: u64 = 10;
+const PERCENT: u64 = 8;
 
 /// Locks that the users share.
 const LOCKS: usize = 64;
@@ -57,7 +57,9 @@ struct ByBytes;
 
 impl Weighter<(OwnedUserId, i64), Arc<Unread>> for ByBytes {
     fn weight(&self, _: &(OwnedUserId, i64), unread: &Arc<Unread>) -> u64 {
-        200 + 150 * (unread.by_thread.len() + unread.reads.by_thread.len()) as u64
+        // A table has room for some before it has one.
+        let table = |len: usize| if len == 0 { 0 } else { 500 + 150 * len };
+        (250 + table(unread.by_thread.len()) + table(unread.reads.by_thread.len())) as u64
     }
 }
 
@@ -68,6 +70,11 @@ impl Memory {
             kept: Cache::with_weighter(16_384, budget.share(PERCENT), ByBytes),
             reads: (0..LOCKS).map(|_| Mutex::new(0)).collect(),
         }
+    }
+
+    /// Bytes that it takes.
+    pub(crate) fn weight(&self) -> u64 {
+        self.kept.weight()
     }
 
     /// Notes that `user` has read something in `room`. Called on the writer, before anybody can see it.
