@@ -275,7 +275,7 @@ impl Chain {
             redacts,
             prev_events: self.head.extremities.clone(),
             auth_events,
-            depth: self.head.depth.saturating_add(1).min(DEPTH_MAX),
+            depth: self.head.depth.saturating_add(1),
             origin_server_ts: intent.origin_server_ts.unwrap_or_else(|| self.home.clock.timestamp()),
         };
         let event = Event::build(draft, &self.home.signing_key, self.home.server_name(), self.rules)?;
@@ -463,6 +463,3 @@ impl Failed {
         }
     }
 }
-
-/// The largest depth that an event may name.
-const DEPTH_MAX: u64 = (1 << 53) - 1;

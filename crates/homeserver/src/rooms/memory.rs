@@ -182,8 +182,8 @@ impl Memory {
 
     /// Notes that something happened in a room. Called on the writer, before `pos` is published.
     pub fn changed(&self, room: i64, pos: i64) {
-        self.last_change.insert(room, pos);
-        if self.last_change.len() > CHANGED_ROOMS_MAX {
+        let is_new = self.last_change.insert(room, pos).is_none();
+        if is_new && self.last_change.len() > CHANGED_ROOMS_MAX {
             self.forget_changes();
         }
         let mut latest = self.latest.write();
